@@ -1,0 +1,16 @@
+//! The contract: what users write, what the operator answers, and the names both rely on.
+
+pub mod class;
+pub mod condition;
+pub mod crd;
+pub mod incarnation;
+pub mod names;
+mod schema;
+pub mod status;
+pub mod workspace;
+
+pub use class::{WorkspaceClass, WorkspaceClassSpec};
+pub use condition::{ConditionStatus, ConditionType, Reason};
+pub use incarnation::{IncarnationNumber, RestartTime};
+pub use status::WorkspaceStatus;
+pub use workspace::{Workspace, WorkspaceSpec};

@@ -1,0 +1,49 @@
+//! Every label, annotation and field manager in one place.
+
+/// API group of our kinds, and the domain of our labels and annotations.
+pub const GROUP: &str = "workspaces.dev";
+
+/// Asks for a restart by hand: an RFC 3339 time.
+pub const RESTARTED_AT: &str = "workspaces.dev/restartedAt";
+
+/// Prefix of the annotations that keep a workspace (or a whole namespace) stopped; the rest of the key is the
+/// actor who holds, the value says why.
+pub const HOLD_PREFIX: &str = "hold.workspaces.dev/";
+
+/// Marks the class that workspaces without a class name get.
+pub const DEFAULT_CLASS: &str = "workspaces.dev/is-default-class";
+
+/// On every child: the name of its workspace.
+pub const WORKSPACE: &str = "workspaces.dev/workspace";
+
+/// On a Pod: the number of its incarnation.
+pub const INCARNATION: &str = "workspaces.dev/incarnation";
+
+/// On the Pod that tries an image out: the name of the workspace it asks for. Such a Pod never carries
+/// [`WORKSPACE`].
+pub const PROBE_FOR: &str = "workspaces.dev/probe-for";
+
+/// On a Pod: the claim it was made for, as JSON, from which a lost status is rebuilt.
+pub const CLAIM: &str = "workspaces.dev/claim";
+
+/// What people see in lists of objects: which program, and who runs it.
+pub const APP_NAME: &str = "app.kubernetes.io/name";
+/// The value of [`APP_NAME`].
+pub const APP_NAME_VALUE: &str = "workspace";
+/// Who looks after an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`].
+pub const MANAGED_BY_VALUE: &str = "workspace-operator";
+
+/// Field manager of everything the operator writes.
+pub const FIELD_MANAGER: &str = "workspace-operator";
+
+/// Name of the main container.
+pub const MAIN_CONTAINER: &str = "main";
+/// Name of the Pod's volume that holds the workspace's claim.
+pub const VOLUME: &str = "workspace";
+/// Where the volume is mounted unless the workspace says otherwise.
+pub const DEFAULT_MOUNT_PATH: &str = "/workspace";
+
+/// Secret with the key that Secret data is hashed with, in the operator's own namespace.
+pub const HASH_KEY_SECRET: &str = "workspace-operator-hash-key";
