@@ -6,3 +6,16 @@
 //! server and carries out what they say; [`controller`] runs it for every object.
 
 pub mod api;
+pub mod backoff;
+pub mod claim;
+pub mod decide;
+pub mod failure;
+pub mod health;
+pub mod inputs;
+pub mod references;
+pub mod resize;
+pub mod resolve;
+pub mod restart;
+pub mod situation;
+pub mod status;
+pub mod view;

@@ -25,9 +25,10 @@ pub struct WorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<Incarnation>,
 
-    /// The stop that is under way, recorded before the Pod is deleted.
+    /// The newest stop by the operator, recorded before the Pod is deleted and kept until the next start: an end
+    /// that stands here is no failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopping: Option<Stopping>,
+    pub last_stop: Option<Stop>,
 
     /// Newest restart accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,10 +100,10 @@ pub struct ClassRef {
     pub generation: Option<i64>,
 }
 
-/// A stop that is under way.
+/// A stop by the operator.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub struct Stopping {
+pub struct Stop {
     /// The start that ends.
     pub incarnation: IncarnationNumber,
     /// Why it ends.

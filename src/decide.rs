@@ -1,0 +1,290 @@
+//! The next step, as one pure and total function of what is known. This is where the idea of the project stands:
+//! no locks, but one reconcile at a time per object, a fixed Pod name, and one claim per incarnation.
+//!
+//! | wanted | Pod | next step |
+//! |---|---|---|
+//! | object deleted | ours | delete by UID: somebody's finalizer may keep the object for long |
+//! | object deleted | none, or terminating | rest |
+//! | any | a former workspace's | rest until it is gone |
+//! | any | ours, terminating | rest until it is gone |
+//! | stopped | ours | record the stop, then delete by UID |
+//! | stopped | not in the cache | ask the API server; none: rest |
+//! | running | smaller number than claimed | record the stop, then delete: it was overtaken |
+//! | running | larger number than claimed | read both live; still so: take the claim over from the Pod |
+//! | running | ended | count the loss, wait its back-off, delete |
+//! | running | serving, restart or inputs due | verify (dry run, image); accepted: record the stop, delete |
+//! | running | not serving, restart or inputs due | record the stop, delete: the way out of a bad start |
+//! | running | ours, as wanted | rest |
+//! | running | not in the cache | ask the API server |
+//! | running | gone, its stop recorded | claim the next number |
+//! | running | gone, unrecorded | count the loss, wait its back-off, claim |
+//! | running | none yet for a claim that still fits | start: volume, Service, Pod |
+//! | running | none yet for a claim that moved on | claim anew |
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{
+        ConditionType, IncarnationNumber, Reason,
+        status::{Failures, Stop, StopCause},
+        workspace::UpdateStrategyType,
+    },
+    claim::Claim,
+    failure,
+    health::{Cause, Health},
+    inputs::Comparison,
+    resize::{self, Resize},
+    resolve::{Blocked, Effective, Run, Suspension},
+    situation::{PodFacts, PodState, Refusal, Situation, Verdict, VolumeState},
+};
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Nothing, until something changes or time passes.
+    Rest(Rest),
+    /// Ask the API server whether the Pod is really gone.
+    ReadPod,
+    /// Read workspace and Pod live: they contradict each other.
+    ReadBoth,
+    /// Rebuild the status from the Pod's claim.
+    TakeOver(IncarnationNumber),
+    /// Find out whether the successor of a serving Pod could be made.
+    Verify,
+    /// Write down the stop, and the restart it serves.
+    RecordStop(Stop),
+    /// Delete the Pod with this UID, and no other.
+    Delete { uid: String },
+    /// Write down the loss.
+    RecordLoss(Failures),
+    /// Write down the next start.
+    Claim(Box<Claim>, Option<Failures>),
+    /// Make what was claimed: volume, Service, then the Pod.
+    Start,
+}
+
+/// Why nothing is done now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rest {
+    /// The workspace is being deleted.
+    Deleting,
+    /// A former workspace's Pod is in the way.
+    Former,
+    Suspended(Suspension),
+    /// The Pod is terminating.
+    Stopping,
+    /// The Pod is as wanted, or what differs waits.
+    Settled(Option<Waiting>),
+    /// No Pod can be made of the spec.
+    Blocked(Blocked),
+    /// The volume is in the way of a start.
+    Volume(Reason),
+    BackingOff(Timestamp),
+    /// The API server refused the claimed Pod.
+    Refused(Refusal),
+}
+
+/// A change that the running Pod does not have, and why not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Waiting {
+    /// For the next start.
+    Strategy { what: String },
+    /// For the answer about the image.
+    Image { what: String, until: Timestamp },
+    /// It can't be carried out now.
+    Declined { what: String, refusal: Refusal },
+    /// The spec can't be carried out.
+    Blocked(Blocked),
+    /// The volume is being deleted: its data lives as long as this Pod.
+    Volume { what: String },
+}
+
+/// The next step for this situation.
+pub fn decide(s: &Situation) -> Step {
+    if s.is_deleting {
+        return match &s.pod {
+            PodState::Ours(pod) if !pod.view.is_terminating() => Step::Delete { uid: pod.view.uid().to_owned() },
+            _ => Step::Rest(Rest::Deleting),
+        };
+    }
+    match (&s.desired.run, &s.pod) {
+        (_, PodState::Former) => Step::Rest(Rest::Former),
+        (_, PodState::Ours(pod)) if pod.view.is_terminating() => Step::Rest(Rest::Stopping),
+        (Run::Suspended(why), PodState::Ours(pod)) => stop(s, pod, StopCause::Suspended, why.message.clone()),
+        (Run::Suspended(why), PodState::Gone) => Step::Rest(Rest::Suspended(why.clone())),
+        (Run::Suspended(why), PodState::Absent) if s.incarnation().is_none() || is_suspended(s) => {
+            Step::Rest(Rest::Suspended(why.clone()))
+        }
+        (Run::Running, PodState::Ours(pod)) => running(s, pod),
+        (Run::Running, PodState::Gone) => start(s),
+        (Run::Running, PodState::Absent) if s.incarnation().is_none() => start(s),
+        (_, PodState::Absent) => Step::ReadPod,
+    }
+}
+
+fn is_suspended(s: &Situation) -> bool {
+    s.condition(ConditionType::Suspended).is_some_and(|condition| condition.status == "True")
+}
+
+/// First the record, then the deletion: a crash between the two leaves a stop that is known to be one.
+fn stop(s: &Situation, pod: &PodFacts, cause: StopCause, message: String) -> Step {
+    let recorded = s.status.last_stop.as_ref().is_some_and(|stop| stop.incarnation == pod.number);
+    if recorded {
+        return Step::Delete { uid: pod.view.uid().to_owned() };
+    }
+    Step::RecordStop(Stop { incarnation: pod.number, cause, message })
+}
+
+fn running(s: &Situation, pod: &PodFacts) -> Step {
+    if pod.number < s.number() {
+        return stop(s, pod, StopCause::Overtaken, format!("start {} was claimed", s.number()));
+    }
+    if pod.number > s.number() {
+        return if s.is_live { Step::TakeOver(pod.number) } else { Step::ReadBoth };
+    }
+    if let Health::Finished(cause) = &pod.health {
+        return lost(s, cause, || Step::Delete { uid: pod.view.uid().to_owned() });
+    }
+    match change(s, Some(pod)) {
+        None => Step::Rest(Rest::Settled(blocked(s).map(Waiting::Blocked))),
+        Some(Change { cause: StopCause::InputsChanged, what }) if waits_for_restart(s) => {
+            Step::Rest(Rest::Settled(Some(Waiting::Strategy { what })))
+        }
+        Some(change) => replace(s, pod, change),
+    }
+}
+
+/// A serving Pod is stopped only for a successor that can be made; any other at once.
+fn replace(s: &Situation, pod: &PodFacts, change: Change) -> Step {
+    let waits = |waiting| Step::Rest(Rest::Settled(Some(waiting)));
+    let Change { cause, what } = change;
+    if let Some(blocked) = blocked(s) {
+        return waits(Waiting::Blocked(blocked));
+    }
+    if s.volume == VolumeState::Terminating {
+        return waits(Waiting::Volume { what });
+    }
+    if !pod.is_serving() {
+        return stop(s, pod, cause, what);
+    }
+    match &s.verdict {
+        None => Step::Verify,
+        Some(Verdict::Pending { until }) => waits(Waiting::Image { what, until: *until }),
+        Some(Verdict::Declined(refusal)) => waits(Waiting::Declined { what, refusal: refusal.clone() }),
+        Some(Verdict::Accepted { note: None }) => stop(s, pod, cause, what),
+        Some(Verdict::Accepted { note: Some(note) }) => stop(s, pod, cause, format!("{what} ({note})")),
+    }
+}
+
+/// There is no Pod, and nobody doubts it.
+fn start(s: &Situation) -> Step {
+    if let Some(blocked) = blocked(s) {
+        return Step::Rest(Rest::Blocked(blocked));
+    }
+    match s.volume {
+        VolumeState::Terminating => return Step::Rest(Rest::Volume(Reason::VolumeTerminating)),
+        VolumeState::Lost if s.desired.restart.pending.is_none() => {
+            return Step::Rest(Rest::Volume(Reason::VolumeLost));
+        }
+        _ => {}
+    }
+    if s.incarnation().is_none() || s.is_stop_recorded() {
+        return claim(s, None);
+    }
+    if s.had_pod() || s.is_loss_recorded() {
+        let deleted = Cause {
+            reason: Reason::PodDeleted,
+            message: "the Pod was deleted by somebody else".to_owned(),
+            exit_code: None,
+            review_at: None,
+        };
+        return lost(s, &deleted, || claim(s, s.status.failures.clone()));
+    }
+    if change(s, None).is_some() {
+        return claim(s, None);
+    }
+    match &s.refusal {
+        Some(refusal) if refusal.retry_at > s.now => Step::Rest(Rest::Refused(refusal.clone())),
+        _ => Step::Start,
+    }
+}
+
+/// A loss is counted once, then waited for, unless somebody wants something new; `next` goes on from there.
+fn lost(s: &Situation, cause: &Cause, next: impl FnOnce() -> Step) -> Step {
+    let is_gone = matches!(s.pod, PodState::Gone | PodState::Absent);
+    if s.is_stop_recorded() || change(s, None).is_some() {
+        return if is_gone { claim(s, None) } else { next() };
+    }
+    if !s.is_loss_recorded() {
+        let failures = failure::count(&s.status, s.number(), cause, s.ready_since(), s.jitter, s.now);
+        let at_once = failures.next_start_time.is_none() && blocked(s).is_none();
+        return if is_gone && at_once { claim(s, Some(failures)) } else { Step::RecordLoss(failures) };
+    }
+    let next_start = s.status.failures.as_ref().and_then(|failures| failures.next_start_time.as_ref());
+    match next_start.map(|time| time.0).filter(|time| *time > s.now) {
+        Some(time) => Step::Rest(Rest::BackingOff(time)),
+        None => next(),
+    }
+}
+
+/// Something that takes a new incarnation.
+struct Change {
+    cause: StopCause,
+    what: String,
+}
+
+/// What differs from the Pod, or, without one, from the newest claim. A restart comes first: it is what a person
+/// asked for.
+fn change(s: &Situation, pod: Option<&PodFacts>) -> Option<Change> {
+    if let Some(time) = s.desired.restart.pending {
+        return Some(Change { cause: StopCause::Restart, what: format!("restart asked for at {time}") });
+    }
+    let effective = s.desired.effective.as_ref().ok()?;
+    let mut differing = match pod.map(|pod| &pod.claim) {
+        Some(Some(claim)) => match effective.inputs.compare(&claim.inputs) {
+            Comparison::Differs(names) => names.into_iter().collect(),
+            Comparison::Same | Comparison::Restamp => Vec::new(),
+        },
+        Some(None) | None => unless_same_hash(s, effective),
+    };
+    let mut why = String::new();
+    if let Some(Resize::NeedsRestart(reason)) = pod.map(|pod| &pod.resize) {
+        differing.push("resources".to_owned());
+        why = format!(" ({reason})");
+    }
+    (!differing.is_empty()).then(|| Change {
+        cause: StopCause::InputsChanged,
+        what: format!("changed: {}{why}", differing.join(", ")),
+    })
+}
+
+fn unless_same_hash(s: &Situation, effective: &Effective) -> Vec<String> {
+    let claimed = s.incarnation().and_then(|incarnation| incarnation.inputs_hash.as_deref());
+    if claimed == Some(effective.inputs.hash().as_str()) { Vec::new() } else { vec!["inputs".to_owned()] }
+}
+
+fn waits_for_restart(s: &Situation) -> bool {
+    s.desired.effective.as_ref().is_ok_and(|effective| effective.strategy == UpdateStrategyType::OnRestart)
+}
+
+fn blocked(s: &Situation) -> Option<Blocked> {
+    s.desired.effective.as_ref().err().or(s.desired.missing.as_ref()).cloned()
+}
+
+/// The next number, for what is wanted now. It serves the newest restart; new intent counts failures from zero.
+fn claim(s: &Situation, failures: Option<Failures>) -> Step {
+    let effective = match &s.desired.effective {
+        Ok(effective) => effective,
+        Err(blocked) => return Step::Rest(Rest::Blocked(blocked.clone())),
+    };
+    let claim = Claim {
+        number: s.number().next(),
+        generation: s.generation,
+        restart: s.desired.restart.pending.or(s.status.last_handled_restart_at),
+        class: effective.class.clone(),
+        inputs: effective.inputs.clone(),
+        resources: resize::names(&effective.compute),
+        built_by: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    Step::Claim(Box::new(claim), failures)
+}

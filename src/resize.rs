@@ -1,0 +1,123 @@
+//! CPU and memory, which change in the running Pod where the API server and the node agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube_quantity::ParsedQuantity;
+
+use crate::{claim::Claim, view::PodView};
+
+/// How wanted CPU and memory relate to the Pod's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Resize {
+    /// They agree.
+    #[default]
+    None,
+    /// To be asked of the API server: these values, as `requests.cpu`.
+    Wanted(BTreeMap<String, Quantity>),
+    /// It takes a new Pod, for this reason.
+    NeedsRestart(String),
+}
+
+/// Compares the wanted `compute` with `pod`. Only what was set counts: what a `LimitRange` filled in is left
+/// alone. `refused` is what the API server said to these very values before.
+pub fn compare(
+    compute: &BTreeMap<String, Quantity>,
+    pod: &PodView,
+    claim: Option<&Claim>,
+    refused: Option<&str>,
+) -> Resize {
+    let removed: Vec<&String> =
+        claim.iter().flat_map(|claim| &claim.resources).filter(|name| !compute.contains_key(*name)).collect();
+    if let [name, ..] = removed.as_slice() {
+        return Resize::NeedsRestart(format!("resources.{name} can't be taken away in place"));
+    }
+    let differing: BTreeMap<String, Quantity> = compute
+        .iter()
+        .filter(|(name, wanted)| live(pod, name).is_none_or(|live| !equal(live, wanted)))
+        .map(|(name, wanted)| (name.clone(), wanted.clone()))
+        .collect();
+    if !differing.is_empty() {
+        return match refused {
+            Some(why) => Resize::NeedsRestart(format!("the resize was refused: {why}")),
+            None => Resize::Wanted(differing),
+        };
+    }
+    match pod.condition("PodResizePending").filter(|pending| pending.status == "True") {
+        Some(pending) => Resize::NeedsRestart(format!(
+            "the node does not resize now: {}",
+            pending.message.as_deref().or(pending.reason.as_deref()).unwrap_or("no reason given")
+        )),
+        None => Resize::None,
+    }
+}
+
+/// The names that were set, for the claim.
+pub fn names(compute: &BTreeMap<String, Quantity>) -> BTreeSet<String> {
+    compute.keys().cloned().collect()
+}
+
+fn live<'a>(pod: &'a PodView, name: &str) -> Option<&'a Quantity> {
+    let resources = &pod.main()?.resources;
+    match name.split_once('.')? {
+        ("requests", name) => resources.requests.get(name),
+        ("limits", name) => resources.limits.get(name),
+        _ => None,
+    }
+}
+
+/// Whether two quantities are the same amount, however written.
+pub fn equal(one: &Quantity, other: &Quantity) -> bool {
+    one == other
+        || match (ParsedQuantity::try_from(one), ParsedQuantity::try_from(other)) {
+            (Ok(one), Ok(other)) => one == other,
+            _ => false,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(resources: Value, conditions: Value) -> PodView {
+        serde_json::from_value(json!({"metadata": {}, "status": {"conditions": conditions},
+            "spec": {"containers": [{"name": "main", "resources": resources}]}}))
+        .unwrap()
+    }
+
+    fn wanted(pairs: &[(&str, &str)]) -> BTreeMap<String, Quantity> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned()))).collect()
+    }
+
+    #[test]
+    fn the_same_amount_written_otherwise_is_no_change() {
+        let pod = pod(json!({"requests": {"cpu": "1", "memory": "1Gi"}}), json!([]));
+        let wanted = wanted(&[("requests.cpu", "1000m"), ("requests.memory", "1024Mi")]);
+        assert_eq!(compare(&wanted, &pod, None, None), Resize::None);
+    }
+
+    #[test]
+    fn what_a_limit_range_filled_in_is_left_alone() {
+        let pod = pod(json!({"limits": {"cpu": "1"}}), json!([]));
+        assert_eq!(compare(&wanted(&[]), &pod, None, None), Resize::None);
+    }
+
+    #[test]
+    fn a_value_taken_away_needs_a_restart() {
+        let claim = Claim { resources: ["limits.cpu".to_owned()].into(), ..Default::default() };
+        let pod = pod(json!({"limits": {"cpu": "1"}}), json!([]));
+        assert!(matches!(compare(&wanted(&[]), &pod, Some(&claim), None), Resize::NeedsRestart(_)));
+    }
+
+    #[test]
+    fn a_refusal_and_a_node_that_waits_need_a_restart() {
+        let cpu = wanted(&[("requests.cpu", "2")]);
+        let small = pod(json!({"requests": {"cpu": "1"}}), json!([]));
+        assert_eq!(compare(&cpu, &small, None, None), Resize::Wanted(cpu.clone()));
+        assert!(matches!(compare(&cpu, &small, None, Some("no")), Resize::NeedsRestart(_)));
+        let pending = json!([{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]);
+        assert!(matches!(compare(&cpu, &pod(json!({"requests": {"cpu": "2"}}), pending), None, None), Resize::NeedsRestart(_)));
+    }
+}

@@ -1,0 +1,34 @@
+//! Pure: a Workspace, its class and what surrounds it, parsed once into what is wanted. After this step there are
+//! no raw strings to check and no defaults to remember.
+
+pub mod class;
+pub mod desired;
+pub mod effective;
+pub mod merge;
+pub mod suspension;
+
+pub use desired::{Desired, resolve};
+pub use effective::Effective;
+pub use suspension::{Run, Suspension};
+
+use crate::api::Reason;
+
+/// Why no Pod can be made of a workspace as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Blocked {
+    pub reason: Reason,
+    pub message: String,
+}
+
+impl Blocked {
+    /// The spec is at fault at `field`.
+    pub fn invalid(field: &str, why: &str) -> Self {
+        Self { reason: Reason::InvalidSpec, message: format!("spec.{field}: {why}") }
+    }
+
+    /// Whether only a change of the spec mends it.
+    pub fn is_terminal(&self) -> bool {
+        self.reason == Reason::InvalidSpec
+    }
+}

@@ -1,0 +1,85 @@
+//! Pure: the status that tells a situation and the step taken in it. Everything here is computed from live
+//! objects; only what no object remembers (claims, stops, losses, restarts) is carried on.
+
+mod conditions;
+mod incarnation;
+mod progress;
+mod ready;
+mod worth;
+
+pub use conditions::{Told, merge};
+pub use progress::deadline;
+pub use worth::is_worth_writing;
+
+use crate::{
+    api::{ConditionType, WorkspaceStatus, status::{Failures, Stop}},
+    decide::Step,
+    failure,
+    situation::{PodState, Situation},
+};
+
+/// The status for situation `s` in which `step` is, or is about to be, taken.
+pub fn compute(s: &Situation, step: &Step) -> WorkspaceStatus {
+    let mut status = WorkspaceStatus {
+        observed_generation: s.generation,
+        conditions: Vec::new(),
+        incarnation: incarnation::compute(s, step),
+        last_stop: last_stop(s, step),
+        requested_restart_at: s.status.requested_restart_at.max(s.desired.restart.pending),
+        last_handled_restart_at: s.status.last_handled_restart_at,
+        scheduled_restart_at: s.desired.restart.scheduled,
+        address: address(s),
+        failures: None,
+    };
+    let claimed = match step {
+        Step::Claim(claim, _) => Some(claim.restart),
+        Step::TakeOver(_) => ours(s).and_then(|pod| pod.claim.as_ref()).map(|claim| claim.restart),
+        _ => None,
+    };
+    if let Some(restart) = claimed {
+        status.last_handled_restart_at = status.last_handled_restart_at.max(restart);
+        status.requested_restart_at = status.requested_restart_at.max(restart);
+    }
+    status.conditions = merge(&s.status.conditions, conditions::tell(s, step, &status), s.generation, s.now);
+    status.failures = failures(s, step, &status);
+    status
+}
+
+fn ours(s: &Situation) -> Option<&crate::situation::PodFacts> {
+    match &s.pod {
+        PodState::Ours(pod) => Some(pod),
+        PodState::Absent | PodState::Gone | PodState::Former => None,
+    }
+}
+
+/// A record stands until the next claim, or until it turns out that its Pod is not stopped after all.
+fn last_stop(s: &Situation, step: &Step) -> Option<Stop> {
+    let lives = ours(s).is_some_and(|pod| !pod.view.is_terminating());
+    match step {
+        Step::RecordStop(stop) => Some(stop.clone()),
+        Step::Claim(..) | Step::TakeOver(_) => None,
+        Step::Rest(_) if lives => None,
+        _ => s.status.last_stop.clone(),
+    }
+}
+
+/// Ten Ready minutes forgive what was before; that is noted when Ready ends, at no write of its own.
+fn failures(s: &Situation, step: &Step, status: &WorkspaceStatus) -> Option<Failures> {
+    let is_ready = status
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == ConditionType::Ready.as_str() && condition.status == "True");
+    match step {
+        Step::RecordLoss(failures) => Some(failures.clone()),
+        Step::Claim(_, failures) => failures.clone(),
+        _ if !is_ready && failure::was_ready_long(s.ready_since(), s.now) => None,
+        _ => s.status.failures.clone(),
+    }
+}
+
+fn address(s: &Situation) -> Option<String> {
+    match &s.desired.effective {
+        Ok(effective) => effective.service.map(|_| format!("{}.{}.svc", s.name, s.namespace)),
+        Err(_) => s.status.address.clone(),
+    }
+}

@@ -1,0 +1,204 @@
+//! The nine conditions, all of them from the first visit.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::{
+    api::{ConditionStatus, ConditionType, Reason, WorkspaceStatus, status::StopCause},
+    decide::{Rest, Step, Waiting},
+    failure::whole_seconds,
+    health::Health,
+    resolve::Run,
+    situation::{Situation, VolumeState},
+};
+
+use super::{
+    ours,
+    progress::{Progress, progress},
+    ready::{self, Obstacle},
+};
+
+/// One condition, before its times are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub type_: ConditionType,
+    pub status: ConditionStatus,
+    pub reason: Reason,
+    pub message: String,
+}
+
+/// Takes over what `told` says into `old`: a transition's time moves only with the status, whole seconds.
+pub fn merge(old: &[Condition], told: Vec<Told>, generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+    told.into_iter()
+        .map(|told| {
+            let before = old.iter().find(|condition| condition.type_ == told.type_.as_str());
+            let unmoved = before.filter(|condition| condition.status == told.status.as_str());
+            Condition {
+                type_: told.type_.to_string(),
+                status: told.status.to_string(),
+                reason: told.reason.to_string(),
+                message: told.message,
+                observed_generation: generation,
+                last_transition_time: unmoved
+                    .map_or_else(|| Time(whole_seconds(now)), |condition| condition.last_transition_time.clone()),
+            }
+        })
+        .collect()
+}
+
+/// All conditions, in the order of their types.
+pub(super) fn tell(s: &Situation, step: &Step, next: &WorkspaceStatus) -> Vec<Told> {
+    let obstacle = ready::obstacle(s, step);
+    let progress = progress(s, step, obstacle.as_ref(), next);
+    ConditionType::ALL
+        .iter()
+        .map(|type_| {
+            let (status, reason, message) = match type_ {
+                ConditionType::Ready => ready(obstacle.as_ref()),
+                ConditionType::Reconciling => reconciling(&progress, obstacle.as_ref()),
+                ConditionType::Stalled => stalled(&progress),
+                ConditionType::Accepted => accepted(s),
+                ConditionType::StorageReady => storage(s),
+                ConditionType::PodReady => pod_ready(s, step),
+                ConditionType::Registered => (ConditionStatus::True, Reason::NotRequired, String::new()),
+                ConditionType::Suspended => suspended(s, step),
+                ConditionType::UpToDate => up_to_date(s, step),
+            };
+            Told { type_: *type_, status, reason, message }
+        })
+        .collect()
+}
+
+type Said = (ConditionStatus, Reason, String);
+
+fn said(status: ConditionStatus, reason: Reason, message: &str) -> Said {
+    (status, reason, message.to_owned())
+}
+
+fn ready(obstacle: Option<&Obstacle>) -> Said {
+    match obstacle {
+        None => said(ConditionStatus::True, Reason::Running, "the Pod is Ready"),
+        Some((reason, message)) => said(ConditionStatus::False, *reason, message),
+    }
+}
+
+fn reconciling(progress: &Progress, obstacle: Option<&Obstacle>) -> Said {
+    match progress {
+        Progress::On { .. } => {
+            let reason = obstacle.map(|(reason, _)| reason.as_str()).unwrap_or("a change is tried");
+            said(ConditionStatus::True, Reason::Progressing, reason)
+        }
+        Progress::Settled => said(ConditionStatus::False, Reason::Settled, ""),
+        Progress::Stalled { reason, .. } => said(ConditionStatus::False, *reason, ""),
+    }
+}
+
+fn stalled(progress: &Progress) -> Said {
+    match progress {
+        Progress::On { .. } => said(ConditionStatus::False, Reason::Progressing, ""),
+        Progress::Settled => said(ConditionStatus::False, Reason::Settled, ""),
+        Progress::Stalled { reason, message } => said(ConditionStatus::True, *reason, message),
+    }
+}
+
+fn accepted(s: &Situation) -> Said {
+    match &s.desired.effective {
+        Ok(_) => said(ConditionStatus::True, Reason::Accepted, &s.desired.restart.notes.join("; ")),
+        Err(blocked) => said(ConditionStatus::False, blocked.reason, &blocked.message),
+    }
+}
+
+fn storage(s: &Situation) -> Said {
+    let blocked = s.desired.effective.as_ref().err();
+    match (&s.volume, blocked) {
+        // What the volume was does not change because the spec is at fault now.
+        (_, Some(blocked)) => s
+            .condition(ConditionType::StorageReady)
+            .and_then(|condition| {
+                let status = ConditionStatus::parse(&condition.status)?;
+                Some((status, Reason::parse(&condition.reason)?, condition.message.clone()))
+            })
+            .unwrap_or_else(|| said(ConditionStatus::Unknown, blocked.reason, "")),
+        (VolumeState::NotRequired, None) => said(ConditionStatus::True, Reason::NotRequired, ""),
+        (VolumeState::Bound { note }, None) => {
+            said(ConditionStatus::True, Reason::Bound, note.as_deref().unwrap_or_default())
+        }
+        (VolumeState::Absent, None) => match &s.desired.missing {
+            Some(missing) => said(ConditionStatus::False, missing.reason, &missing.message),
+            None => said(ConditionStatus::False, Reason::VolumePending, "the volume claim is not bound yet"),
+        },
+        (VolumeState::Pending, None) => {
+            said(ConditionStatus::False, Reason::VolumePending, "the volume claim is not bound yet")
+        }
+        (VolumeState::Terminating, None) => {
+            said(ConditionStatus::False, Reason::VolumeTerminating, "the volume claim is being deleted")
+        }
+        (VolumeState::Lost, None) => said(
+            ConditionStatus::False,
+            Reason::VolumeLost,
+            "the volume claim is gone with its data; a new restart makes a new one",
+        ),
+    }
+}
+
+/// From the claim on it says `AwaitingReadiness`: that the Pod object exists is not worth a write.
+fn pod_ready(s: &Situation, step: &Step) -> Said {
+    let no = |reason, message: &str| said(ConditionStatus::False, reason, message);
+    match step {
+        Step::RecordStop(_) | Step::Delete { .. } | Step::Rest(Rest::Stopping) => no(Reason::Stopping, ""),
+        Step::Claim(..) | Step::Start => no(Reason::AwaitingReadiness, ""),
+        _ => match ours(s).map(|pod| &pod.health) {
+            None => no(Reason::NoPod, ""),
+            Some(Health::Ready) => said(ConditionStatus::True, Reason::Running, ""),
+            Some(Health::NotReady(cause) | Health::Finished(cause)) => no(cause.reason, &cause.message),
+        },
+    }
+}
+
+fn suspended(s: &Situation, step: &Step) -> Said {
+    match (&s.desired.run, step) {
+        (_, Step::Rest(Rest::Suspended(why))) => said(ConditionStatus::True, why.reason, &why.message),
+        (Run::Suspended(why), _) => said(ConditionStatus::False, Reason::Stopping, &why.message),
+        (Run::Running, _) => said(ConditionStatus::False, Reason::NotSuspended, ""),
+    }
+}
+
+fn up_to_date(s: &Situation, step: &Step) -> Said {
+    let no = |reason, message: &str| said(ConditionStatus::False, reason, message);
+    let no_pod = || said(ConditionStatus::Unknown, Reason::NoPod, "");
+    match step {
+        Step::Rest(Rest::Settled(Some(waiting))) => match waiting {
+            Waiting::Strategy { what } => no(Reason::AwaitingRestart, &format!("{what}; waits for the next start")),
+            Waiting::Image { what, .. } => no(Reason::CheckingImage, what),
+            Waiting::Declined { what, refusal } => no(declined(refusal.reason), &format!("{what}: {}", refusal.message)),
+            Waiting::Blocked(blocked) => no(blocked.reason, &blocked.message),
+            Waiting::Volume { what } => no(Reason::VolumeTerminating, &format!("{what}: the volume claim is being deleted")),
+        },
+        Step::RecordStop(stop) => replacing(stop.cause, &stop.message),
+        Step::Delete { .. } | Step::Rest(Rest::Stopping) => match &s.status.last_stop {
+            Some(stop) if !s.is_deleting => replacing(stop.cause, &stop.message),
+            _ => no_pod(),
+        },
+        Step::Claim(..) | Step::Start | Step::TakeOver(_) | Step::Rest(Rest::Settled(None)) => {
+            said(ConditionStatus::True, Reason::UpToDate, "")
+        }
+        _ => no_pod(),
+    }
+}
+
+fn replacing(cause: StopCause, message: &str) -> Said {
+    match cause {
+        StopCause::Restart | StopCause::InputsChanged | StopCause::Overtaken => {
+            said(ConditionStatus::False, Reason::Progressing, message)
+        }
+        StopCause::Suspended => said(ConditionStatus::Unknown, Reason::NoPod, ""),
+    }
+}
+
+/// Whatever the image check says, it is the restart that was declined.
+fn declined(reason: Reason) -> Reason {
+    match reason {
+        Reason::PodRefused | Reason::QuotaExceeded => reason,
+        _ => Reason::RestartDeclined,
+    }
+}
