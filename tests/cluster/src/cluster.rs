@@ -1,0 +1,118 @@
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use kube::{Client, Config};
+
+use crate::{
+    access, bring_up,
+    component::Component,
+    custom_resources,
+    error::Error,
+    health,
+    images::{self, Image},
+    layout::Layout,
+    lock::Lock,
+    namespace::Namespace,
+    node_kind::{NodeKind, NodeKinds},
+    process,
+    real_node::configuration::socket,
+    setup::Setup,
+    state::State,
+};
+
+/// A cluster that is up. Shared by all who use it: take a [`Namespace`] each.
+#[derive(Clone)]
+pub struct Cluster {
+    layout: Layout,
+    own: bool,
+    kubeconfig: PathBuf,
+    config: Config,
+}
+
+impl Cluster {
+    /// Uses the running cluster, brings it up, or adds the nodes that it lacks.
+    pub async fn up(nodes: impl Into<NodeKinds>) -> Result<Self, Error> {
+        let layout = Layout::of_repository();
+        let own = access::is_own_cluster();
+        let kubeconfig = if own { own_kubeconfig() } else { layout.kubeconfig() };
+        if !own {
+            bring_up::bring_up(&layout, nodes.into()).await?;
+        }
+        let config = access::config(&kubeconfig).await?;
+        let cluster = Self { layout, own, kubeconfig, config };
+        if own && !health::api_is_ready(&cluster.client()?).await {
+            return Err(Error::NotUp);
+        }
+        Ok(cluster)
+    }
+
+    pub fn kubeconfig_path(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The administrator's access, to make clients of other identities from.
+    pub fn config(&self) -> Config {
+        self.config.clone()
+    }
+
+    /// An administrator's client. Each runtime needs its own: connections end with the runtime that opened them.
+    pub fn client(&self) -> Result<Client, Error> {
+        access::client(self.config.clone())
+    }
+
+    /// Applies every object in the YAML files of `folder` and waits until each kind defined there is served.
+    pub async fn install_crds(&self, folder: &Path) -> Result<(), Error> {
+        custom_resources::install(&self.client()?, folder).await
+    }
+
+    /// A namespace of the caller's own, whose Pods run on nodes of this kind.
+    pub async fn namespace(&self, prefix: &str, nodes: NodeKind) -> Result<Namespace, Error> {
+        Namespace::create(self.config.clone(), prefix, nodes).await
+    }
+
+    /// Makes an image available to Pods of the real node.
+    pub async fn import_image(&self, image: &Image) -> Result<(), Error> {
+        let setup = self.setup("importing an image")?;
+        images::import(&socket(&setup), &self.layout.data("images"), image).await
+    }
+
+    /// Ends a component in order. Any other process that calls [`Cluster::up`] meanwhile starts it again.
+    pub async fn stop(&self, component: Component) -> Result<(), Error> {
+        self.setup("stopping a component")?;
+        let _lock = Lock::take(&self.layout).await?;
+        Setup::end(&self.layout, component).await.map(drop)
+    }
+
+    /// Ends a component as a crash would.
+    pub async fn kill(&self, component: Component) -> Result<(), Error> {
+        self.setup("killing a component")?;
+        let _lock = Lock::take(&self.layout).await?;
+        match process::recorded(&self.layout.pid_file(component)) {
+            Some(started) => started.process.kill().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a stopped component and waits until it answers.
+    pub async fn start(&self, component: Component) -> Result<(), Error> {
+        let setup = self.setup("starting a component")?;
+        let _lock = Lock::take(&self.layout).await?;
+        setup.start(component).await?;
+        setup.answering(component).await
+    }
+
+    fn setup(&self, what: &'static str) -> Result<Setup, Error> {
+        if self.own {
+            return Err(Error::NotOurs { what });
+        }
+        let state = State::read(&self.layout).ok_or(Error::NotUp)?;
+        Setup::new(self.layout.clone(), state)
+    }
+}
+
+fn own_kubeconfig() -> PathBuf {
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".kube/config");
+    env::var_os("KUBECONFIG").map_or_else(home, PathBuf::from)
+}
