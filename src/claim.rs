@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{IncarnationNumber, RestartTime, names, status::ClassRef},
+    build, 
     inputs::Inputs,
+    resize,
+    resolve::Effective,
     view::{PodView, annotation, label},
 };
 
@@ -29,12 +32,39 @@ pub struct Claim {
     /// the Pod, where a `LimitRange` may have filled it in.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub resources: BTreeSet<String>,
+    /// Keys of the labels the workspace added, to know later what to take away.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
+    /// Keys of the annotations the workspace added.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub annotations: BTreeSet<String>,
     /// Version of the operator that shaped the Pod.
     #[serde(default)]
     pub built_by: String,
 }
 
 impl Claim {
+    /// The claim of start `number` for what `effective` wants, serving `restart`.
+    pub fn new(
+        number: IncarnationNumber,
+        generation: Option<i64>,
+        restart: Option<RestartTime>,
+        effective: &Effective,
+    ) -> Self {
+        let (labels, annotations) = build::pod::template(effective);
+        Self {
+            number,
+            generation,
+            restart,
+            class: effective.class.clone(),
+            inputs: effective.inputs.clone(),
+            resources: resize::names(&effective.compute),
+            labels: labels.into_keys().collect(),
+            annotations: annotations.into_keys().collect(),
+            built_by: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
     /// Reads the claim off a Pod. None where somebody took the annotation away or spoilt it.
     pub fn of_pod(pod: &PodView) -> Option<Self> {
         serde_json::from_str(annotation(&pod.metadata, names::CLAIM)?).ok()

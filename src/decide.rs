@@ -33,7 +33,7 @@ use crate::{
     failure,
     health::{Cause, Health},
     inputs::Comparison,
-    resize::{self, Resize},
+    resize::Resize,
     resolve::{Blocked, Effective, Run, Suspension},
     situation::{PodFacts, PodState, Refusal, Situation, Verdict, VolumeState},
 };
@@ -277,14 +277,7 @@ fn claim(s: &Situation, failures: Option<Failures>) -> Step {
         Ok(effective) => effective,
         Err(blocked) => return Step::Rest(Rest::Blocked(blocked.clone())),
     };
-    let claim = Claim {
-        number: s.number().next(),
-        generation: s.generation,
-        restart: s.desired.restart.pending.or(s.status.last_handled_restart_at),
-        class: effective.class.clone(),
-        inputs: effective.inputs.clone(),
-        resources: resize::names(&effective.compute),
-        built_by: env!("CARGO_PKG_VERSION").to_owned(),
-    };
+    let restart = s.desired.restart.pending.or(s.status.last_handled_restart_at);
+    let claim = Claim::new(s.number().next(), s.generation, restart, effective);
     Step::Claim(Box::new(claim), failures)
 }

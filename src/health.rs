@@ -16,7 +16,7 @@ use crate::{
 /// How long a container has to run after its last restart before it counts as out of its crash loop.
 const CALM: Duration = Duration::from_secs(10);
 /// How long past its deadline a Pod may go on terminating before its node counts as lost.
-const OVERDUE: Duration = Duration::from_secs(30);
+pub const OVERDUE: Duration = Duration::from_secs(30);
 
 /// How a Pod is.
 #[derive(Clone, Debug, PartialEq)]

@@ -104,6 +104,10 @@ words! {
 
         /// The API server refused the Pod.
         PodRefused,
+        /// The API server refused the volume claim.
+        VolumeRefused,
+        /// The API server refused the Service.
+        ServiceRefused,
         /// A `ResourceQuota` leaves no room for the Pod.
         QuotaExceeded,
         /// No node fits.
@@ -166,7 +170,7 @@ impl ConditionType {
                     &[
                         R::ClassNotFound, R::InvalidSpec, R::NameTaken, R::ReferenceMissing, R::VolumePending,
                         R::VolumeTerminating, R::VolumeLost, R::VolumeAttachFailed, R::PodRefused,
-                        R::QuotaExceeded, R::Unschedulable, R::ErrImagePull, R::ImagePullBackOff,
+                        R::VolumeRefused, R::ServiceRefused, R::QuotaExceeded, R::Unschedulable, R::ErrImagePull, R::ImagePullBackOff,
                         R::CreateContainerConfigError, R::InitFailed, R::CrashLoopBackOff, R::OOMKilled,
                         R::Evicted, R::PodFailed, R::PodDeleted, R::NodeLost, R::AwaitingReadiness,
                         R::BackingOff, R::Stopping, R::Stopped, R::Held, R::Terminating,
@@ -175,10 +179,10 @@ impl ConditionType {
             ],
             Self::Reconciling => &[
                 (True, &[R::Progressing]),
-                (False, &[R::Settled, R::DeadlineExceeded, R::InvalidSpec, R::PodRefused, R::VolumeLost]),
+                (False, &[R::Settled, R::DeadlineExceeded, R::InvalidSpec, R::PodRefused, R::VolumeRefused, R::ServiceRefused, R::VolumeLost]),
             ],
             Self::Stalled => &[
-                (True, &[R::DeadlineExceeded, R::InvalidSpec, R::PodRefused, R::VolumeLost]),
+                (True, &[R::DeadlineExceeded, R::InvalidSpec, R::PodRefused, R::VolumeRefused, R::ServiceRefused, R::VolumeLost]),
                 (False, &[R::Progressing, R::Settled]),
             ],
             Self::Accepted => &[(True, &[R::Accepted]), (False, &[R::ClassNotFound, R::InvalidSpec])],

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use kube::core::DeserializeGuard;
 
 use crate::{
     api::{Reason, Workspace, WorkspaceClass, WorkspaceSpec, WorkspaceStatus, names},
@@ -32,7 +33,7 @@ pub struct Desired {
 /// What surrounds a workspace and has a say.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    pub classes: Vec<Arc<WorkspaceClass>>,
+    pub classes: Vec<Arc<DeserializeGuard<WorkspaceClass>>>,
     pub namespace_annotations: Annotations,
     /// What the environment refers to; none where the operator does not look at it.
     pub references: Option<(HashKey, BTreeMap<Source, Content>)>,
@@ -81,7 +82,7 @@ pub fn resolve(workspace: &Workspace, around: &Surroundings, now: Timestamp) -> 
 /// The spec with its class merged in. Also what decides which references to look up.
 pub fn merged_spec<'a>(
     workspace: &Workspace,
-    classes: &'a [Arc<WorkspaceClass>],
+    classes: &'a [Arc<DeserializeGuard<WorkspaceClass>>],
 ) -> Result<(WorkspaceSpec, Option<&'a WorkspaceClass>), Blocked> {
     let class = class::choose(&workspace.spec, classes)?;
     Ok((effective::merged(&workspace.spec, class)?, class))

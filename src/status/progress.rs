@@ -67,13 +67,18 @@ fn stuck_or_settled(s: &Situation, step: &Step) -> Option<Progress> {
         }
         Step::Rest(
             Rest::Refused(refusal) | Rest::Settled(Some(Waiting::Declined { refusal, .. })),
-        ) if refusal.reason == Reason::PodRefused => return stalled(refusal.reason, &refusal.message),
+        ) if is_for_a_person(refusal.reason) => return stalled(refusal.reason, &refusal.message),
         _ => {}
     }
     if s.volume == VolumeState::Lost && matches!(step, Step::Rest(_)) {
         return stalled(Reason::VolumeLost, "the volume claim is gone with its data; a new restart makes a new one");
     }
     None
+}
+
+/// Refusals that nothing but a changed spec, policy or name mends.
+fn is_for_a_person(reason: Reason) -> bool {
+    matches!(reason, Reason::PodRefused | Reason::VolumeRefused | Reason::ServiceRefused)
 }
 
 fn waiting(step: &Step) -> Option<&Waiting> {

@@ -1,0 +1,43 @@
+//! Labels, annotations and the claim's stamps of a running Pod.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    api::names,
+    build,
+    claim::Claim,
+    inputs::Comparison,
+    resize,
+    resolve::Effective,
+    view::PodView,
+};
+
+/// The merge patch for a Pod's metadata; none where nothing differs. `claim` is the Pod's, or what is known of it
+/// where it lost its own.
+pub fn metadata(pod: &PodView, claim: &Claim, effective: &Effective) -> Option<Value> {
+    let (labels, mut annotations) = build::pod::template(effective);
+    let mut stamped = claim.clone();
+    stamped.labels = labels.keys().cloned().collect();
+    stamped.annotations = annotations.keys().cloned().collect();
+    stamped.resources.extend(resize::names(&effective.compute));
+    if effective.inputs.compare(&claim.inputs) == Comparison::Restamp {
+        stamped.inputs.references.clone_from(&effective.inputs.references);
+    }
+    if Claim::of_pod(pod).as_ref() != Some(&stamped) {
+        annotations.insert(names::CLAIM.to_owned(), stamped.to_annotation());
+    }
+
+    let mut patch = Map::new();
+    let labels = super::strings(pod.metadata.labels.as_ref(), &labels, &claim.labels);
+    let annotations = super::strings(pod.metadata.annotations.as_ref(), &annotations, &claim.annotations);
+    for (name, values) in [("labels", labels), ("annotations", annotations)] {
+        if !values.is_empty() {
+            patch.insert(name.to_owned(), Value::Object(values));
+        }
+    }
+    if patch.is_empty() {
+        return None;
+    }
+    patch.insert("uid".to_owned(), json!(pod.uid()));
+    Some(json!({ "metadata": patch }))
+}

@@ -1,0 +1,118 @@
+//! Writes to Pods.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::Pod,
+    apimachinery::pkg::api::resource::Quantity,
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PostParams},
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    api::names,
+    build::Owner,
+    error::Error,
+    refusal::{self, Child},
+    view::PodView,
+};
+
+use super::{Made, exactly, patch, post};
+
+/// What came of a deletion.
+#[derive(Clone, Debug)]
+pub enum Deleted {
+    /// It is on its way out.
+    Terminating(Box<PodView>),
+    /// There is no such Pod any more, by its name and UID.
+    Gone,
+}
+
+fn pods(client: &Client, owner: &Owner) -> Api<Pod> {
+    Api::namespaced(client.clone(), &owner.namespace)
+}
+
+/// A Pod in the form the caches have.
+pub fn view(pod: &Pod) -> Result<PodView, Error> {
+    serde_json::to_value(pod).and_then(serde_json::from_value).map_err(|error| {
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        Error::call("read", "Pod", &name)(kube::Error::SerdeError(error))
+    })
+}
+
+/// Makes the Pod. None means that the name is in use, and only a look at the API server tells by whom.
+pub async fn create(client: &Client, owner: &Owner, pod: &Pod) -> Result<Option<Made<PodView>>, Error> {
+    match pods(client, owner).create(&post(), pod).await {
+        Ok(pod) => view(&pod).map(|pod| Some(Made::Made(pod))),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
+        Err(error) => match refusal::of(Child::Pod, &error) {
+            Some((reason, message)) => Ok(Some(Made::Refused(reason, message))),
+            None => Err(Error::call("create", "Pod", &owner.name)(error)),
+        },
+    }
+}
+
+/// Asks whether the API server would take `pod`, while one of its name exists. That the name is in use is its
+/// last objection: whoever hears it has passed validation, policies and quota.
+pub async fn dry_run(client: &Client, owner: &Owner, pod: &Pod) -> Result<Made<()>, Error> {
+    let params = PostParams { dry_run: true, ..post() };
+    match pods(client, owner).create(&params, pod).await {
+        Ok(_) => Ok(Made::Made(())),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Made::Made(())),
+        Err(error) => match refusal::of(Child::Pod, &error) {
+            Some((reason, message)) => Ok(Made::Refused(reason, message)),
+            None => Err(Error::call("dry-run", "Pod", &owner.name)(error)),
+        },
+    }
+}
+
+/// Deletes the Pod with this UID, by its own grace period.
+pub async fn delete(client: &Client, namespace: &str, name: &str, uid: &str) -> Result<Deleted, Error> {
+    let api: Api<PodView> = Api::namespaced(client.clone(), namespace);
+    match api.delete(name, &exactly(uid)).await {
+        Ok(either) => Ok(either.left().map_or(Deleted::Gone, |pod| Deleted::Terminating(Box::new(pod)))),
+        // Another UID, or none: the one that was meant is gone.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Deleted::Gone),
+        Err(error) => Err(Error::call("delete", "Pod", name)(error)),
+    }
+}
+
+/// Changes CPU and memory in place.
+pub async fn resize(
+    client: &Client,
+    owner: &Owner,
+    values: &BTreeMap<String, Quantity>,
+) -> Result<Made<()>, Error> {
+    let mut resources = Map::new();
+    for (name, value) in values {
+        if let Some((list, name)) = name.split_once('.') {
+            resources.entry(list).or_insert_with(|| json!({}))[name] = json!(value);
+        }
+    }
+    let body = json!({"spec": {"containers": [{"name": names::MAIN_CONTAINER, "resources": resources}]}});
+    match pods(client, owner).patch_subresource("resize", &owner.name, &patch(), &Patch::Strategic(body)).await {
+        Ok(_) => Ok(Made::Made(())),
+        Err(error) => match refusal::of(Child::Pod, &error) {
+            Some((reason, message)) => Ok(Made::Refused(reason, message)),
+            None => Err(Error::call("resize", "Pod", &owner.name)(error)),
+        },
+    }
+}
+
+/// Changes labels and annotations in place.
+pub async fn patch_metadata(client: &Client, owner: &Owner, body: &Value) -> Result<PodView, Error> {
+    let pod = pods(client, owner).patch(&owner.name, &patch(), &Patch::Merge(body)).await;
+    view(&pod.map_err(Error::call("patch", "Pod", &owner.name))?)
+}
+
+/// Makes a probe Pod and answers with its name; none where the API server refuses it.
+pub async fn create_probe(client: &Client, owner: &Owner, probe: &Pod) -> Result<Option<String>, Error> {
+    match pods(client, owner).create(&post(), probe).await {
+        Ok(pod) => Ok(pod.metadata.name),
+        Err(error) if refusal::of(Child::Pod, &error).is_some() => Ok(None),
+        Err(error) => Err(Error::call("create", "Pod", &owner.name)(error)),
+    }
+}

@@ -1,0 +1,61 @@
+//! The Pod that tries an image out on a node before a serving Pod is stopped for it. Its command can't exist, so
+//! it runs nothing: the container either fails to start (the image is there) or waits for the image.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{Container, Pod, PodSpec, ResourceRequirements},
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
+};
+
+use crate::{
+    api::names,
+    resolve::Effective,
+};
+
+use super::Owner;
+
+/// The probe for `effective`'s image on `node`.
+pub fn probe(owner: &Owner, effective: &Effective, node: &str) -> Pod {
+    let mut labels = owner.labels();
+    // Never a workspace's own label: its Service and its owner's watch must not take it for the real one.
+    labels.remove(names::WORKSPACE);
+    labels.insert(names::PROBE_FOR.to_owned(), owner.name.clone());
+    // Some, since a ResourceQuota on compute refuses Pods without any.
+    let tiny: BTreeMap<String, Quantity> =
+        [("cpu", "10m"), ("memory", "16Mi")].map(|(name, value)| (name.to_owned(), Quantity(value.to_owned()))).into();
+    Pod {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{}-image-", owner.name)),
+            namespace: Some(owner.namespace.clone()),
+            labels: Some(labels),
+            owner_references: Some(vec![owner.reference()]),
+            ..Default::default()
+        },
+        spec: Some(PodSpec {
+            node_name: Some(node.to_owned()),
+            containers: vec![Container {
+                name: names::MAIN_CONTAINER.to_owned(),
+                image: Some(effective.image.clone()),
+                image_pull_policy: Some(effective.pull_policy.as_str().to_owned()),
+                command: Some(vec!["/workspace-operator-looks-for-the-image".to_owned()]),
+                security_context: effective.spec.security_context.clone(),
+                resources: Some(ResourceRequirements {
+                    requests: Some(tiny.clone()),
+                    limits: Some(tiny),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }],
+            restart_policy: Some("Never".to_owned()),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            termination_grace_period_seconds: Some(0),
+            service_account_name: effective.spec.service_account_name.clone(),
+            image_pull_secrets: (!effective.spec.image_pull_secrets.is_empty())
+                .then(|| effective.spec.image_pull_secrets.clone()),
+            ..Default::default()
+        }),
+        status: None,
+    }
+}

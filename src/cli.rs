@@ -1,0 +1,89 @@
+//! The command line. Every flag has an environment name, and its default shows in `--help`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::context::Settings;
+
+/// Runs workspaces on Kubernetes.
+#[derive(Parser, Debug)]
+#[command(name = "workspace-operator", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What to do. Without a command: run.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the operator (the default).
+    Run(RunArgs),
+    /// Print the CustomResourceDefinitions.
+    Crd {
+        /// Write each to a file of its own in this folder instead.
+        #[arg(long)]
+        dir: Option<std::path::PathBuf>,
+    },
+}
+
+/// How to run.
+#[derive(clap::Args, Debug, Clone)]
+pub struct RunArgs {
+    /// Look after this namespace only.
+    #[arg(long, env = "WORKSPACE_OPERATOR_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// How many workspaces are reconciled at a time.
+    #[arg(long, env = "WORKSPACE_OPERATOR_CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrency: u16,
+    /// Seconds that one reconcile may take.
+    #[arg(long, env = "WORKSPACE_OPERATOR_RECONCILE_TIMEOUT_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub reconcile_timeout_seconds: u64,
+    /// Seconds to wait for an answer about a new image before the restart goes on without one.
+    #[arg(long, env = "WORKSPACE_OPERATOR_IMAGE_CHECK_TIMEOUT_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub image_check_timeout_seconds: u64,
+    /// Restart a workspace when the data of a Secret or ConfigMap that its environment refers to changes. Needs
+    /// the right to get, list and watch both kinds.
+    #[arg(long, env = "WORKSPACE_OPERATOR_RESTART_ON_REFERENCE_CHANGE", default_value_t = true, action = clap::ArgAction::Set)]
+    pub restart_on_reference_change: bool,
+    /// Namespace of the Secret with the key that referenced data is hashed with [default: the operator's own]
+    #[arg(long, env = "WORKSPACE_OPERATOR_HASH_KEY_NAMESPACE")]
+    pub hash_key_namespace: Option<String>,
+    /// Address of /livez and /readyz.
+    #[arg(long, env = "WORKSPACE_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+    /// How logs look [default: json in a cluster, text on a terminal]
+    #[arg(long, env = "WORKSPACE_OPERATOR_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How logs look.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    Text,
+}
+
+impl RunArgs {
+    /// The part of it that reconciling needs.
+    pub fn settings(&self) -> Settings {
+        let Self {
+            namespace,
+            concurrency,
+            reconcile_timeout_seconds,
+            image_check_timeout_seconds,
+            restart_on_reference_change: _,
+            hash_key_namespace: _,
+            listen: _,
+            log_format: _,
+        } = self;
+        Settings {
+            namespace: namespace.clone(),
+            concurrency: *concurrency,
+            reconcile_timeout: Duration::from_secs(*reconcile_timeout_seconds),
+            image_check_timeout: Duration::from_secs(*image_check_timeout_seconds),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What every reconcile shares: the client, the caches, and what this process remembers.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use kube::{Client, runtime::events::Recorder};
+
+use crate::{
+    backoff::Jitter, image_check::Answers, memory::Memory, reference_cache::ReferenceCache, references::HashKey,
+    stores::Stores,
+};
+
+/// Tells the time; an argument, so that tests have their own.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the operator was told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The one namespace to look after; none means all.
+    pub namespace: Option<String>,
+    /// How many workspaces are reconciled at a time.
+    pub concurrency: u16,
+    /// How long one reconcile may take.
+    pub reconcile_timeout: Duration,
+    /// How long an answer about an image is waited for.
+    pub image_check_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            namespace: None,
+            concurrency: 64,
+            reconcile_timeout: Duration::from_secs(60),
+            image_check_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What every reconcile shares.
+pub struct Context {
+    pub client: Client,
+    pub stores: Stores,
+    pub settings: Settings,
+    pub clock: Clock,
+    pub recorder: Recorder,
+    /// The key that referenced data is hashed with; none means that such data is not looked at.
+    pub hash_key: Option<HashKey>,
+    pub references: ReferenceCache,
+    pub image_answers: Answers,
+    memories: Mutex<HashMap<String, Memory>>,
+}
+
+impl Context {
+    /// Puts the parts together, with nothing remembered.
+    pub fn new(
+        client: Client,
+        stores: Stores,
+        settings: Settings,
+        clock: Clock,
+        recorder: Recorder,
+        hash_key: Option<HashKey>,
+    ) -> Self {
+        Self {
+            client,
+            stores,
+            settings,
+            clock,
+            recorder,
+            hash_key,
+            references: ReferenceCache::default(),
+            image_answers: Answers::default(),
+            memories: Mutex::default(),
+        }
+    }
+
+    /// The present.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// A new spread for a delay.
+    pub fn jitter(&self) -> Jitter {
+        Jitter::new(rand::random_range(-1.0..=1.0))
+    }
+
+    /// Takes out what is remembered of the object with this UID. One reconcile at a time per object: nobody else
+    /// takes it meanwhile.
+    pub fn recall(&self, uid: &str) -> Memory {
+        lock(&self.memories).remove(uid).unwrap_or_default()
+    }
+
+    /// Remembers for the next pass.
+    pub fn remember(&self, uid: &str, memory: Memory) {
+        lock(&self.memories).insert(uid.to_owned(), memory);
+    }
+
+    /// The object is gone for good.
+    pub fn forget(&self, uid: &str) {
+        lock(&self.memories).remove(uid);
+    }
+}
+
+/// What a panicking thread left behind is still only a cache.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

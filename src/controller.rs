@@ -1,0 +1,301 @@
+//! Wiring: which watches wake which workspace, how many at a time, and what follows an error.
+
+use std::{future::ready, sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt};
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::{
+        Controller, WatchStreamExt,
+        controller::{self, Action},
+        predicates,
+        reflector::{self, ObjectRef, store::Writer},
+        watcher,
+    },
+};
+
+use crate::{
+    api::{Workspace, WorkspaceClass, names},
+    backoff,
+    context::Context,
+    error::{Error, Retry as Class},
+    memory::{Memory, Retry, Wish, after},
+    reconcile,
+    references::{Source, SourceKind},
+    stores::Stores,
+    unreadable,
+    view::{PodView, ServiceView, VolumeClaimView, label},
+    watch,
+};
+
+type Guarded = DeserializeGuard<Workspace>;
+
+/// First and longest delay after a failed pass.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+/// The delay after a conflict: the cache needs a moment to catch up.
+const CONFLICT: Duration = Duration::from_millis(50);
+/// A net under everything: each workspace is looked at once in so long.
+const RESYNC: Duration = Duration::from_secs(3600);
+
+/// The writing ends of the caches, which the watches fill.
+pub struct Writers {
+    workspaces: Writer<Guarded>,
+    pods: Writer<PodView>,
+    probes: Writer<PodView>,
+    volume_claims: Writer<VolumeClaimView>,
+    services: Writer<ServiceView>,
+    classes: Writer<DeserializeGuard<WorkspaceClass>>,
+    namespaces: Writer<PartialObjectMeta<Namespace>>,
+}
+
+/// Empty caches, and what fills them.
+pub fn caches() -> (Stores, Writers) {
+    let (workspaces, workspaces_writer) = reflector::store();
+    let (pods, pods_writer) = reflector::store();
+    let (probes, probes_writer) = reflector::store();
+    let (volume_claims, volume_claims_writer) = reflector::store();
+    let (services, services_writer) = reflector::store();
+    let (classes, classes_writer) = reflector::store();
+    let (namespaces, namespaces_writer) = reflector::store();
+    (
+        Stores { workspaces, pods, probes, volume_claims, services, classes, namespaces },
+        Writers {
+            workspaces: workspaces_writer,
+            pods: pods_writer,
+            probes: probes_writer,
+            volume_claims: volume_claims_writer,
+            services: services_writer,
+            classes: classes_writer,
+            namespaces: namespaces_writer,
+        },
+    )
+}
+
+/// Reconciles until `shutdown`, and lets what is under way finish.
+pub async fn run(ctx: Arc<Context>, writers: Writers, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
+    let Writers { workspaces, pods, probes, volume_claims, services, classes, namespaces } = writers;
+    let client = &ctx.client;
+    let namespace = ctx.settings.namespace.as_deref();
+    let ours = || watch::config(Some(names::WORKSPACE));
+    let store = ctx.stores.workspaces.clone();
+
+    let main = watch::cached("Workspace", watch::scope(client, namespace), watch::config(None), workspaces);
+    let (in_class, in_namespace) = (store.clone(), store.clone());
+    let controller = Controller::for_stream(forgetting(Arc::clone(&ctx), main).applied_objects(), store)
+        .with_config(controller::Config::default().concurrency(ctx.settings.concurrency))
+        .watches_stream(
+            watch::cached("Pod", watch::scope(client, namespace), ours(), pods).touched_objects(),
+            |pod| by_label(&pod, names::WORKSPACE),
+        )
+        .watches_stream(
+            watch::cached("Pod", watch::scope(client, namespace), watch::config(Some(names::PROBE_FOR)), probes)
+                .touched_objects(),
+            |probe| by_label(&probe, names::PROBE_FOR),
+        )
+        .watches_stream(
+            watch::cached("PersistentVolumeClaim", watch::scope(client, namespace), ours(), volume_claims)
+                .touched_objects(),
+            |claim| by_label(&claim, names::WORKSPACE),
+        )
+        .watches_stream(
+            watch::cached("Service", watch::scope(client, namespace), ours(), services).touched_objects(),
+            |service| by_label(&service, names::WORKSPACE),
+        )
+        .watches_stream(
+            watch::cached("WorkspaceClass", Api::all(client.clone()), watch::config(None), classes)
+                .touched_objects(),
+            move |class| users_of_class(&in_class.state(), &class.name_any()),
+        )
+        .watches_stream(
+            namespaces_watch(client, namespace, namespaces)
+                .touched_objects()
+                .predicate_filter(predicates::annotations, kube::runtime::PredicateConfig::default()),
+            move |namespace| all_in(&in_namespace.state(), &namespace.name_any()),
+        )
+        .reconcile_all_on(resync())
+        .graceful_shutdown_on(shutdown);
+    let controller = match ctx.hash_key {
+        Some(_) => with_references(controller, &ctx, namespace),
+        None => controller,
+    };
+    controller
+        .run(pass, error_policy, ctx)
+        .for_each(|result| {
+            match result {
+                // A child of a workspace that is gone, or an event that overtook a deletion.
+                Err(controller::Error::ObjectNotFound(_)) | Ok(_) => {}
+                // Told where it happened.
+                Err(controller::Error::ReconcilerFailed(..)) => {}
+                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "running the controller"),
+            }
+            ready(())
+        })
+        .await;
+}
+
+/// Secrets and `ConfigMaps` are watched as metadata only, and nothing of them is kept.
+fn with_references(controller: Controller<Guarded>, ctx: &Arc<Context>, namespace: Option<&str>) -> Controller<Guarded> {
+    let secrets = watch::events::<PartialObjectMeta<Secret>>(
+        "Secret",
+        watch::scope(&ctx.client, namespace),
+        watch::config(None),
+    );
+    let configs = watch::events::<PartialObjectMeta<ConfigMap>>(
+        "ConfigMap",
+        watch::scope(&ctx.client, namespace),
+        watch::config(None),
+    );
+    let (of_secret, of_config) = (Arc::clone(ctx), Arc::clone(ctx));
+    controller
+        .watches_stream(secrets.touched_objects(), move |secret| {
+            users_of_reference(&of_secret, SourceKind::Secret, &secret)
+        })
+        .watches_stream(configs.touched_objects(), move |config| {
+            users_of_reference(&of_config, SourceKind::ConfigMap, &config)
+        })
+}
+
+fn namespaces_watch(
+    client: &Client,
+    namespace: Option<&str>,
+    writer: Writer<PartialObjectMeta<Namespace>>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<PartialObjectMeta<Namespace>>>> + Send + use<> {
+    let config = match namespace {
+        Some(name) => watch::config(None).fields(&format!("metadata.name={name}")),
+        None => watch::config(None),
+    };
+    watch::cached("Namespace", Api::all(client.clone()), config, writer)
+}
+
+/// What is remembered of a workspace goes with it.
+fn forgetting(
+    ctx: Arc<Context>,
+    events: impl Stream<Item = watcher::Result<watcher::Event<Guarded>>> + Send,
+) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded>>> + Send {
+    events.inspect(move |event| {
+        if let Ok(watcher::Event::Delete(workspace)) = event {
+            let meta = workspace.meta();
+            ctx.forget(meta.uid.as_deref().unwrap_or_default());
+            let namespace = meta.namespace.as_deref().unwrap_or_default();
+            ctx.references.register(namespace, meta.name.as_deref().unwrap_or_default(), std::collections::BTreeSet::new());
+        }
+    })
+}
+
+fn resync() -> impl Stream<Item = ()> + Send {
+    futures::stream::unfold((), |()| async {
+        tokio::time::sleep(RESYNC).await;
+        Some(((), ()))
+    })
+}
+
+fn by_label<K: Resource<DynamicType = ()>>(child: &K, key: &str) -> Option<ObjectRef<Guarded>> {
+    let namespace = child.meta().namespace.as_deref()?;
+    label(child.meta(), key).map(|name| ObjectRef::new(name).within(namespace))
+}
+
+/// Those that name the class, and those that name none: it may be the default.
+fn users_of_class(workspaces: &[Arc<Guarded>], class: &str) -> Vec<ObjectRef<Guarded>> {
+    workspaces
+        .iter()
+        .filter(|workspace| {
+            workspace.0.as_ref().is_ok_and(|workspace| {
+                workspace.spec.class_name.as_deref().is_none_or(|named| named == class)
+            })
+        })
+        .map(|workspace| ObjectRef::from_obj(workspace.as_ref()))
+        .collect()
+}
+
+fn all_in(workspaces: &[Arc<Guarded>], namespace: &str) -> Vec<ObjectRef<Guarded>> {
+    workspaces
+        .iter()
+        .filter(|workspace| workspace.meta().namespace.as_deref() == Some(namespace))
+        .map(|workspace| ObjectRef::from_obj(workspace.as_ref()))
+        .collect()
+}
+
+fn users_of_reference<K: Resource>(ctx: &Context, kind: SourceKind, object: &K) -> Vec<ObjectRef<Guarded>> {
+    let namespace = object.meta().namespace.clone().unwrap_or_default();
+    let version = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
+    let source = Source { kind, name: object.name_any() };
+    ctx.references
+        .changed(&namespace, &source, version)
+        .into_iter()
+        .map(|name| ObjectRef::new(&name).within(&namespace))
+        .collect()
+}
+
+/// One pass under a time limit, with what was remembered before and after it.
+async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> {
+    let workspace = match &object.0 {
+        Ok(workspace) => workspace,
+        Err(invalid) => {
+            tracing::warn!(error = invalid.error, "the object can't be read");
+            return unreadable::tell(&ctx, invalid).await.map(|()| Action::await_change());
+        }
+    };
+    let uid = workspace.uid().unwrap_or_default();
+    let mut memory = ctx.recall(&uid);
+    let wish = Wish::of(workspace);
+    if let Some(wait) = remaining(&memory, &wish, &ctx) {
+        ctx.remember(&uid, memory);
+        return Ok(Action::requeue(wait));
+    }
+    let limit = ctx.settings.reconcile_timeout;
+    let workspace = Arc::new(workspace.clone());
+    let result = tokio::time::timeout(limit, reconcile::reconcile(&ctx, &workspace, &mut memory)).await;
+    let result = result.unwrap_or_else(|_| Err(Error::TimedOut { name: workspace.name_any(), limit }));
+    memory.retry = match &result {
+        Err(error) if error.retry() == Class::BackOff => Some(retry(&memory, wish, &ctx)),
+        _ => None,
+    };
+    ctx.remember(&uid, memory);
+    match result {
+        Ok(visit) => Ok(visit.map_or_else(Action::await_change, |visit| Action::requeue(until(&ctx, visit)))),
+        Err(error) => Err(error),
+    }
+}
+
+/// The wait that a failed pass imposes, which events don't shorten but a changed wish does.
+fn remaining(memory: &Memory, wish: &Wish, ctx: &Context) -> Option<Duration> {
+    let retry = memory.retry.as_ref().filter(|retry| retry.wish == *wish && retry.not_before > ctx.now())?;
+    Some(until(ctx, retry.not_before))
+}
+
+fn retry(memory: &Memory, wish: Wish, ctx: &Context) -> Retry {
+    let same = memory.retry.as_ref().filter(|retry| retry.wish == wish);
+    let tries = same.map_or(1, |retry| retry.tries.saturating_add(1));
+    let delay = backoff::delay(tries, FIRST_RETRY, LONGEST_RETRY, ctx.jitter());
+    Retry { tries, not_before: after(ctx.now(), delay), wish }
+}
+
+fn until(ctx: &Context, time: jiff::Timestamp) -> Duration {
+    let wait = time.duration_since(ctx.now()).max(SignedDuration::from_millis(1));
+    wait.try_into().unwrap_or(FIRST_RETRY)
+}
+
+// The signature is kube's.
+#[allow(clippy::needless_pass_by_value)]
+fn error_policy(object: Arc<Guarded>, error: &Error, ctx: Arc<Context>) -> Action {
+    let reason = error.reason();
+    match error.retry() {
+        Class::Now => {
+            tracing::debug!(error = error as &dyn std::error::Error, reason, "trying again at once");
+            Action::requeue(CONFLICT)
+        }
+        Class::OnChange => Action::await_change(),
+        Class::BackOff => {
+            let uid = object.meta().uid.clone().unwrap_or_default();
+            let memory = ctx.recall(&uid);
+            let wait = memory.retry.as_ref().map_or(FIRST_RETRY, |retry| until(&ctx, retry.not_before));
+            ctx.remember(&uid, memory);
+            tracing::warn!(error = error as &dyn std::error::Error, reason, seconds = wait.as_secs_f32(), "trying again later");
+            Action::requeue(wait)
+        }
+    }
+}

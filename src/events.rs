@@ -1,0 +1,70 @@
+//! Events on transitions, with the condition's own reason and message.
+
+use kube::{
+    Resource,
+    runtime::events::{Event, EventType},
+};
+
+use crate::{
+    api::{ConditionStatus, ConditionType, Workspace, WorkspaceStatus},
+    context::Context,
+};
+
+/// The conditions whose transitions are worth an event; the others follow from them.
+const TOLD: &[ConditionType] =
+    &[ConditionType::Ready, ConditionType::Stalled, ConditionType::Accepted, ConditionType::UpToDate];
+
+/// Tells what changed from `before` to what `workspace` says now.
+pub async fn tell(ctx: &Context, workspace: &Workspace, before: &WorkspaceStatus) {
+    let status = workspace.status.clone().unwrap_or_default();
+    for event in transitions(before, &status) {
+        if let Err(error) = ctx.recorder.publish(&event, &workspace.object_ref(&())).await {
+            // An event is a courtesy; the condition says the same.
+            tracing::debug!(%error, "publishing an event");
+        }
+    }
+}
+
+fn transitions(before: &WorkspaceStatus, now: &WorkspaceStatus) -> Vec<Event> {
+    let mut events = Vec::new();
+    for type_ in TOLD {
+        let find = |status: &WorkspaceStatus| {
+            status.conditions.iter().find(|condition| condition.type_ == type_.as_str()).cloned()
+        };
+        let Some(condition) = find(now) else { continue };
+        let is_news = match find(before) {
+            Some(old) if *type_ == ConditionType::Accepted => {
+                old.reason != condition.reason || old.message != condition.message
+            }
+            Some(old) => old.status != condition.status || old.reason != condition.reason,
+            None => *type_ == ConditionType::Ready,
+        };
+        let is_good = is_good(*type_, &condition.status);
+        // Good news is told by Ready alone, but for a note on a request.
+        let speaks = !is_good || *type_ == ConditionType::Ready || (*type_ == ConditionType::Accepted && !condition.message.is_empty());
+        if is_news && speaks {
+            events.push(Event {
+                type_: if is_good || !is_trouble(*type_, &condition.reason) { EventType::Normal } else { EventType::Warning },
+                reason: condition.reason.clone(),
+                note: Some(condition.message.chars().take(1000).collect()),
+                action: type_.to_string(),
+                secondary: None,
+            });
+        }
+    }
+    events
+}
+
+fn is_good(type_: ConditionType, status: &str) -> bool {
+    let good = if type_ == ConditionType::Stalled { ConditionStatus::False } else { ConditionStatus::True };
+    status == good.as_str() || status == ConditionStatus::Unknown.as_str()
+}
+
+/// What is on its way, or wanted by somebody, is no reason to warn.
+fn is_trouble(type_: ConditionType, reason: &str) -> bool {
+    let calm = [
+        "AwaitingReadiness", "VolumePending", "Stopping", "Stopped", "Held", "Terminating", "Progressing",
+        "CheckingImage", "AwaitingRestart",
+    ];
+    type_ == ConditionType::Stalled || !calm.contains(&reason)
+}

@@ -1,0 +1,205 @@
+//! Is an image obtainable, on the node where it is to run? A probe Pod tells: running or terminated means yes.
+
+use std::{collections::HashMap, sync::Mutex, time::Duration};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::{
+    api::workspace::ImagePullPolicy,
+    apply,
+    build::{self, Owner},
+    context::{Context, lock},
+    error::Error,
+    memory::{Memory, after},
+    resolve::Effective,
+    view::{Ownership, PodView, ownership},
+};
+
+/// How long a "yes" is good for.
+const GOOD_FOR: Duration = Duration::from_secs(600);
+
+/// What the answer depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Question {
+    namespace: String,
+    node: String,
+    image: String,
+    pull_policy: ImagePullPolicy,
+    pull_secrets: Vec<String>,
+}
+
+/// Every "yes" of the last minutes.
+#[derive(Default)]
+pub struct Answers(Mutex<HashMap<Question, Timestamp>>);
+
+/// The answer for one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Obtainable,
+    /// Not obtainable, in the node's words.
+    Refused(String),
+    /// Nobody knows.
+    Unclear(&'static str),
+    Pending { until: Timestamp },
+}
+
+/// Asks for `effective`'s image on `node`, by a probe that outlives this pass.
+pub async fn check(
+    ctx: &Context,
+    owner: &Owner,
+    effective: &Effective,
+    node: &str,
+    memory: &mut Memory,
+) -> Result<Answer, Error> {
+    let question = Question {
+        namespace: owner.namespace.clone(),
+        node: node.to_owned(),
+        image: effective.image.clone(),
+        pull_policy: effective.pull_policy,
+        pull_secrets: effective.spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
+    };
+    let now = ctx.now();
+    if is_known(&ctx.image_answers, &question, now) {
+        return Ok(Answer::Obtainable);
+    }
+    let Some(probe) = current_probe(ctx, owner, &question).await? else {
+        return ask(ctx, owner, effective, node, memory).await;
+    };
+    let asked = probe.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
+    let answer = read(&probe, after(asked, ctx.settings.image_check_timeout), now);
+    if answer == Answer::Obtainable {
+        lock(&ctx.image_answers.0).insert(question, now);
+    }
+    if !matches!(answer, Answer::Pending { .. }) {
+        remove(ctx, owner, &probe).await?;
+        memory.probe = None;
+    }
+    Ok(answer)
+}
+
+/// Removes what is left of a question nobody asks any more.
+pub async fn tidy(ctx: &Context, owner: &Owner, memory: &mut Memory) -> Result<(), Error> {
+    memory.probe = None;
+    for probe in ctx.stores.probes_of(&owner.namespace, &owner.name) {
+        if !probe.is_terminating() {
+            remove(ctx, owner, &probe).await?;
+        }
+    }
+    Ok(())
+}
+
+fn is_known(answers: &Answers, question: &Question, now: Timestamp) -> bool {
+    let mut answers = lock(&answers.0);
+    answers.retain(|_, since| after(*since, GOOD_FOR) > now);
+    answers.contains_key(question)
+}
+
+async fn ask(
+    ctx: &Context,
+    owner: &Owner,
+    effective: &Effective,
+    node: &str,
+    memory: &mut Memory,
+) -> Result<Answer, Error> {
+    let until = after(ctx.now(), ctx.settings.image_check_timeout);
+    if memory.probe.is_some() {
+        // It was made, and the cache does not have it yet.
+        return Ok(Answer::Pending { until });
+    }
+    let probe = build::probe::probe(owner, effective, node);
+    memory.probe = apply::pod::create_probe(&ctx.client, owner, &probe).await?;
+    Ok(match memory.probe {
+        Some(_) => Answer::Pending { until },
+        None => Answer::Unclear("the image was not looked for: the API server refused the Pod that would"),
+    })
+}
+
+/// The probe that asks this very question; any other of this workspace is removed.
+async fn current_probe(
+    ctx: &Context,
+    owner: &Owner,
+    question: &Question,
+) -> Result<Option<std::sync::Arc<PodView>>, Error> {
+    let mut current = None;
+    for probe in ctx.stores.probes_of(&owner.namespace, &owner.name) {
+        let ours = ownership(&probe.metadata, &owner.name, &owner.uid) == Ownership::Ours;
+        if !ours || probe.is_terminating() {
+            continue;
+        }
+        let asks = probe.spec.node_name.as_deref() == Some(&question.node)
+            && probe.main().and_then(|main| main.image.as_deref()) == Some(&question.image);
+        if asks && current.is_none() {
+            current = Some(probe);
+        } else {
+            remove(ctx, owner, &probe).await?;
+        }
+    }
+    Ok(current)
+}
+
+async fn remove(ctx: &Context, owner: &Owner, probe: &PodView) -> Result<(), Error> {
+    apply::pod::delete(&ctx.client, &owner.namespace, &probe.name_any(), probe.uid()).await.map(|_| ())
+}
+
+/// What the probe's status says.
+fn read(probe: &PodView, until: Timestamp, now: Timestamp) -> Answer {
+    let state = probe.main_status().map(|main| &main.state);
+    if state.is_some_and(|state| state.running.is_some() || state.terminated.is_some()) {
+        return Answer::Obtainable;
+    }
+    if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
+        let message = || waiting.message.clone().unwrap_or_else(|| waiting.reason.clone().unwrap_or_default());
+        match waiting.reason.as_deref() {
+            Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError") => {
+                return Answer::Refused(message());
+            }
+            // The container is being made: the image is there.
+            Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
+                return Answer::Obtainable;
+            }
+            _ => {}
+        }
+    }
+    if matches!(probe.status.phase.as_deref(), Some("Failed" | "Succeeded")) {
+        return Answer::Unclear("the image was not looked for: the node refused the Pod that would");
+    }
+    if now >= until {
+        return Answer::Unclear("no clear answer about the image in time");
+    }
+    Answer::Pending { until }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn answer(state: Value, seconds: i64) -> Answer {
+        let pod = json!({"metadata": {}, "status": {"containerStatuses": [{"name": "main", "state": state}]}});
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        read(&serde_json::from_value(pod).unwrap(), at(60), at(seconds))
+    }
+
+    #[test]
+    fn running_or_terminated_is_obtainable() {
+        assert_eq!(answer(json!({"terminated": {"exitCode": 128, "reason": "StartError"}}), 0), Answer::Obtainable);
+        assert_eq!(answer(json!({"running": {}}), 0), Answer::Obtainable);
+    }
+
+    #[test]
+    fn every_word_for_no_is_a_refusal() {
+        for reason in ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"] {
+            let waiting = json!({"waiting": {"reason": reason, "message": "no such image"}});
+            assert_eq!(answer(waiting, 0), Answer::Refused("no such image".into()));
+        }
+    }
+
+    #[test]
+    fn no_answer_in_time_is_unclear() {
+        let creating = json!({"waiting": {"reason": "ContainerCreating"}});
+        assert!(matches!(answer(creating.clone(), 59), Answer::Pending { .. }));
+        assert!(matches!(answer(creating, 60), Answer::Unclear(_)));
+    }
+}

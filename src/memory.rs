@@ -1,0 +1,113 @@
+//! What this process remembers of one workspace between two passes. All of it may be lost at any moment: that
+//! costs a few calls made twice, never a wrong step.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::{
+    api::{IncarnationNumber, RestartTime, Workspace},
+    backoff::{self, Jitter},
+    situation::Refusal,
+};
+
+/// What is remembered of one workspace.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The object as our last write left it, newer than the cache for a moment.
+    pub written: Option<Arc<Workspace>>,
+    /// The start whose Pod we have seen made.
+    pub made: Option<IncarnationNumber>,
+    /// The "no" to the claimed Pod.
+    pub refused: Option<Refused<IncarnationNumber>>,
+    /// The "no" to a change of a serving Pod.
+    pub declined: Option<Refused<Candidate>>,
+    /// The "no" to a resize.
+    pub resize: Option<ResizeRefused>,
+    /// The "no" to a change of the volume claim.
+    pub volume: Option<Refused<String>>,
+    /// The probe Pod we made, which the cache may not have yet.
+    pub probe: Option<String>,
+    /// Failed passes.
+    pub retry: Option<Retry>,
+}
+
+/// A "no" to be asked about again later.
+#[derive(Clone, Debug)]
+pub struct Refused<K> {
+    /// What was refused; something else is asked about at once.
+    pub what: K,
+    pub refusal: Refusal,
+    pub tries: u32,
+}
+
+/// A change to a serving Pod: its inputs and the restart it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub inputs: String,
+    pub restart: Option<RestartTime>,
+}
+
+/// A resize that the API server refused.
+#[derive(Clone, Debug)]
+pub struct ResizeRefused {
+    pub pod_uid: String,
+    /// The values asked for, as text.
+    pub values: String,
+    pub message: String,
+}
+
+/// Failed passes in a row. Events do not override the delay; a changed wish does.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    pub tries: u32,
+    pub not_before: Timestamp,
+    /// The wish at which it failed.
+    pub wish: Wish,
+}
+
+/// What tells one wish from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    generation: Option<i64>,
+    annotations: std::collections::BTreeMap<String, String>,
+}
+
+impl Wish {
+    /// The wish of `workspace`.
+    pub fn of(workspace: &Workspace) -> Self {
+        Self { generation: workspace.metadata.generation, annotations: workspace.annotations().clone() }
+    }
+}
+
+impl<K: PartialEq> Refused<K> {
+    /// Notes another "no" to `what`: the delay grows while it is the same thing.
+    pub fn note(before: Option<&Self>, what: K, reason: crate::api::Reason, message: String, now: Timestamp, jitter: Jitter) -> Self {
+        let tries = before.filter(|before| before.what == what).map_or(1, |before| before.tries.saturating_add(1));
+        let retry_at = after(now, backoff::delay(tries, backoff::BASE, backoff::CAP, jitter));
+        Self { what, refusal: Refusal { reason, message, retry_at }, tries }
+    }
+}
+
+impl Memory {
+    /// The newer of the cache's object and the one we wrote: after a write we never act on what was before.
+    pub fn newest(&self, cached: &Arc<Workspace>) -> Arc<Workspace> {
+        match &self.written {
+            Some(written) if written.uid() == cached.uid() && version(written) > version(cached) => {
+                Arc::clone(written)
+            }
+            _ => Arc::clone(cached),
+        }
+    }
+}
+
+/// Resource versions are ordered since Kubernetes 1.35 (KEP-5504), and have been in practice before.
+fn version(workspace: &Workspace) -> Option<u64> {
+    workspace.metadata.resource_version.as_deref()?.parse().ok()
+}
+
+/// `now` plus `delay`.
+pub fn after(now: Timestamp, delay: Duration) -> Timestamp {
+    now.saturating_add(delay).unwrap_or(Timestamp::MAX)
+}

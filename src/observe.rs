@@ -1,0 +1,103 @@
+//! Reads: everything a pass has to know. From the caches where they suffice, one object at a time from the API
+//! server where only it can tell.
+
+mod pod;
+mod references;
+mod volume;
+
+pub use pod::read_pod;
+pub(crate) use pod::{MOUNT_PATIENCE, creating_since, facts};
+pub use volume::of_claim;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+
+use crate::{
+    api::{ConditionType, Reason, Workspace},
+    build::Owner,
+    context::Context,
+    error::Error,
+    memory::Memory,
+    resolve::{
+        self,
+        desired::{ExistingClaim, Surroundings},
+    },
+    situation::{PodState, Situation, VolumeState},
+};
+
+/// Who `workspace` is.
+pub fn owner(workspace: &Workspace) -> Owner {
+    Owner {
+        name: workspace.name_any(),
+        namespace: workspace.namespace().unwrap_or_default(),
+        uid: workspace.uid().unwrap_or_default(),
+    }
+}
+
+/// Everything known of `workspace` at the beginning of a pass.
+pub async fn situation(ctx: &Context, workspace: &Workspace, memory: &Memory) -> Result<Situation, Error> {
+    let owner = owner(workspace);
+    let around = surroundings(ctx, workspace, &owner).await?;
+    let now = ctx.now();
+    let desired = resolve::resolve(workspace, &around, now);
+    let status = workspace.status.clone().unwrap_or_default();
+    let volume = match &desired.effective {
+        Ok(effective) => volume::state(ctx, &owner, effective, around.existing_claim, &status).await?,
+        Err(_) => VolumeState::NotRequired,
+    };
+    let mut situation = Situation {
+        name: owner.name.clone(),
+        namespace: owner.namespace.clone(),
+        generation: workspace.metadata.generation,
+        is_deleting: workspace.metadata.deletion_timestamp.is_some(),
+        status,
+        desired,
+        pod: PodState::Absent,
+        volume,
+        made: memory.made,
+        is_live: false,
+        verdict: None,
+        refusal: None,
+        jitter: ctx.jitter(),
+        now,
+    };
+    situation.refusal = memory
+        .refused
+        .as_ref()
+        .filter(|refused| refused.what == situation.number())
+        .map(|refused| refused.refusal.clone());
+    situation.pod = pod::cached_pod(ctx, &owner, &situation, memory).await?;
+    Ok(situation)
+}
+
+/// The reason that Ready shows so far.
+pub fn shown_reason(situation: &Situation) -> Option<Reason> {
+    situation.condition(ConditionType::Ready).and_then(|ready| Reason::parse(&ready.reason))
+}
+
+async fn surroundings(ctx: &Context, workspace: &Workspace, owner: &Owner) -> Result<Surroundings, Error> {
+    let namespace = ctx.stores.namespaces.get(&ObjectRef::new(&owner.namespace));
+    let mut around = Surroundings {
+        classes: ctx.stores.classes.state(),
+        namespace_annotations: namespace.map(|namespace| namespace.annotations().clone()).unwrap_or_default(),
+        references: None,
+        existing_claim: ExistingClaim::NotAsked,
+    };
+    let Ok((merged, _)) = resolve::desired::merged_spec(workspace, &around.classes) else { return Ok(around) };
+    if let Some(name) = merged.storage.as_ref().and_then(|storage| storage.existing_claim.as_ref()) {
+        around.existing_claim = volume::existing(ctx, &owner.namespace, name).await?;
+    }
+    if let Some(key) = &ctx.hash_key {
+        let sources: BTreeSet<_> =
+            crate::references::of(&merged).into_iter().map(|reference| reference.source).collect();
+        let contents = references::contents(ctx, owner, sources, key).await?;
+        around.references = Some((key.clone(), contents));
+    }
+    Ok(around)
+}
+
+/// Wraps an object read live as the caches would have it.
+pub(crate) fn shared<K>(object: K) -> Arc<K> {
+    Arc::new(object)
+}

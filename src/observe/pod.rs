@@ -1,0 +1,122 @@
+//! The Pod of the workspace's name: from the cache, or live where only the API server can tell.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Event;
+use kube::{Api, ResourceExt, api::ListParams};
+
+use crate::{
+    build::Owner,
+    claim::{Claim, number_of_pod},
+    context::Context,
+    error::Error,
+    health,
+    memory::Memory,
+    resize::{self, Resize},
+    situation::{PodFacts, PodState, Situation},
+    stores::Stores,
+    view::{Ownership, PodView, ownership},
+};
+
+/// How long containers may be in the making before the node's events are asked for a mount failure.
+pub(crate) const MOUNT_PATIENCE: Duration = Duration::from_secs(15);
+
+/// The Pod as the cache has it. What is missing there may still exist.
+pub(super) async fn cached_pod(
+    ctx: &Context,
+    owner: &Owner,
+    situation: &Situation,
+    memory: &Memory,
+) -> Result<PodState, Error> {
+    match Stores::child(&ctx.stores.pods, &owner.namespace, &owner.name) {
+        Some(pod) => state(ctx, owner, situation, memory, pod).await,
+        None => Ok(PodState::Absent),
+    }
+}
+
+/// The Pod as the API server has it: the only one who can say that it is gone.
+pub async fn read_pod(
+    ctx: &Context,
+    owner: &Owner,
+    situation: &Situation,
+    memory: &Memory,
+) -> Result<PodState, Error> {
+    let api: Api<PodView> = Api::namespaced(ctx.client.clone(), &owner.namespace);
+    match api.get_opt(&owner.name).await.map_err(Error::call("get", "Pod", &owner.name))? {
+        Some(pod) => match state(ctx, owner, situation, memory, Arc::new(pod)).await? {
+            // Somebody else's Pod of that name: ours is gone, and making it will say so.
+            PodState::Absent => Ok(PodState::Gone),
+            state => Ok(state),
+        },
+        None => Ok(PodState::Gone),
+    }
+}
+
+async fn state(
+    ctx: &Context,
+    owner: &Owner,
+    situation: &Situation,
+    memory: &Memory,
+    pod: Arc<PodView>,
+) -> Result<PodState, Error> {
+    match ownership(&pod.metadata, &owner.name, &owner.uid) {
+        Ownership::Ours => facts(ctx, situation, memory, pod).await.map(PodState::Ours),
+        Ownership::Former => Ok(PodState::Former),
+        Ownership::Retained | Ownership::Foreign => Ok(PodState::Absent),
+    }
+}
+
+/// What there is to know about our Pod.
+pub(crate) async fn facts(
+    ctx: &Context,
+    situation: &Situation,
+    memory: &Memory,
+    pod: Arc<PodView>,
+) -> Result<PodFacts, Error> {
+    let claim = Claim::of_pod(&pod);
+    // A Pod of ours that lost both claim and label is taken for the newest: no doubt is worth a restart.
+    let number = number_of_pod(&pod).unwrap_or_else(|| situation.number());
+    let mount_failure = mount_failure(ctx, &pod).await?;
+    let shown = super::shown_reason(situation);
+    let health = health::assess(&pod, shown, mount_failure.as_deref(), situation.now);
+    let resize = match &situation.desired.effective {
+        Ok(effective) => {
+            let values = format!("{:?}", effective.compute);
+            let refused = memory.resize.as_ref().filter(|no| no.pod_uid == pod.uid() && no.values == values);
+            resize::compare(&effective.compute, &pod, claim.as_ref(), refused.map(|no| no.message.as_str()))
+        }
+        Err(_) => Resize::None,
+    };
+    Ok(PodFacts { view: pod, number, claim, health, resize })
+}
+
+/// A volume that can't be attached shows in events only. They are asked for where containers take long to make.
+async fn mount_failure(ctx: &Context, pod: &PodView) -> Result<Option<String>, Error> {
+    let patience = SignedDuration::try_from(MOUNT_PATIENCE).unwrap_or_default();
+    let since = creating_since(pod).filter(|since| ctx.now().duration_since(*since) >= patience);
+    if since.is_none() {
+        return Ok(None);
+    }
+    let namespace = pod.namespace().unwrap_or_default();
+    let api: Api<Event> = Api::namespaced(ctx.client.clone(), &namespace);
+    let about = ListParams::default().fields(&format!("involvedObject.uid={}", pod.uid())).limit(50);
+    let events = match api.list(&about).await {
+        Ok(events) => events,
+        // An explanation is not worth a failed pass.
+        Err(error) => {
+            tracing::debug!(%error, pod = pod.name_any(), "reading a Pod's events");
+            return Ok(None);
+        }
+    };
+    let failed = events.items.into_iter().filter(|event| {
+        matches!(event.reason.as_deref(), Some("FailedAttachVolume" | "FailedMount"))
+    });
+    Ok(failed.filter_map(|event| event.message).last())
+}
+
+/// Since when containers are in the making; none when they are not.
+pub(crate) fn creating_since(pod: &PodView) -> Option<Timestamp> {
+    let scheduled = pod.condition("PodScheduled")?.last_transition_time.as_ref()?;
+    health::is_creating(pod).then_some(scheduled.0)
+}

@@ -1,0 +1,239 @@
+//! One pass over one workspace: observe, decide, carry out, publish, until there is nothing to do but wait.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::{
+    api::Workspace,
+    apply::{self, Made, pod::Deleted},
+    build::{self, Owner},
+    claim::Claim,
+    context::Context,
+    decide::{Rest, Step, decide},
+    error::Error,
+    events, image_check,
+    memory::{Memory, Refused},
+    observe,
+    resolve::Effective,
+    rest::{self, Shape},
+    situation::{PodState, Situation, VolumeState},
+    status, timers, verify,
+};
+
+/// More steps than any sound pass takes: a net under a loop that would not end.
+const MOST_STEPS: usize = 24;
+
+/// One pass. Answers with the time of the next visit, if time alone can bring something new.
+pub async fn reconcile(
+    ctx: &Context,
+    cached: &Arc<Workspace>,
+    memory: &mut Memory,
+) -> Result<Option<Timestamp>, Error> {
+    ctx.stores.wait_until_ready().await.map_err(Error::Cache)?;
+    let mut pass = Pass { ctx, owner: observe::owner(cached), workspace: memory.newest(cached), memory };
+    let mut situation = pass.observe().await?;
+    for _ in 0..MOST_STEPS {
+        match decide(&situation) {
+            Step::Rest(rest) => return pass.rest(&mut situation, rest).await,
+            step => pass.take(step, &mut situation).await?,
+        }
+    }
+    Err(Error::Restless { name: pass.owner.name })
+}
+
+/// The shell around the pure steps: it alone talks to the API server.
+struct Pass<'a> {
+    ctx: &'a Context,
+    owner: Owner,
+    workspace: Arc<Workspace>,
+    memory: &'a mut Memory,
+}
+
+impl Pass<'_> {
+    async fn observe(&self) -> Result<Situation, Error> {
+        observe::situation(self.ctx, &self.workspace, self.memory).await
+    }
+
+    /// Carries out one step and brings `situation` up to what it led to.
+    async fn take(&mut self, step: Step, situation: &mut Situation) -> Result<(), Error> {
+        match &step {
+            Step::Rest(_) => {}
+            Step::ReadPod => situation.pod = self.read_pod(situation).await?,
+            Step::ReadBoth => {
+                self.reread().await?;
+                *situation = self.observe().await?;
+                situation.pod = self.read_pod(situation).await?;
+                situation.is_live = true;
+            }
+            Step::Verify => self.verify(situation).await?,
+            Step::RecordStop(_) | Step::RecordLoss(_) | Step::Claim(..) | Step::TakeOver(_) => {
+                self.publish(situation, &step).await?;
+            }
+            Step::Delete { uid } => self.delete(situation, uid).await?,
+            Step::Start => self.start(situation).await?,
+        }
+        Ok(())
+    }
+
+    /// Nothing more to do: keeps the children in shape, says how things stand, and waits.
+    async fn rest(&mut self, situation: &mut Situation, rest: Rest) -> Result<Option<Timestamp>, Error> {
+        let shape = rest::keep_in_shape(self.ctx, &self.owner, situation, &rest, self.memory).await?;
+        if !matches!(situation.verdict, Some(crate::situation::Verdict::Pending { .. })) {
+            image_check::tidy(self.ctx, &self.owner, self.memory).await?;
+        }
+        let step = Step::Rest(rest);
+        let next = status::compute(situation, &step);
+        self.write(next).await?;
+        Ok(match shape {
+            Shape::Settled => timers::next_visit(situation, &step),
+            Shape::LookAgain => Some(situation.now),
+        })
+    }
+
+    async fn read_pod(&self, situation: &Situation) -> Result<PodState, Error> {
+        observe::read_pod(self.ctx, &self.owner, situation, self.memory).await
+    }
+
+    async fn reread(&mut self) -> Result<(), Error> {
+        let api: kube::Api<Workspace> = kube::Api::namespaced(self.ctx.client.clone(), &self.owner.namespace);
+        let live = api.get(&self.owner.name).await.map_err(Error::call("get", "Workspace", &self.owner.name))?;
+        if live.uid() == self.workspace.uid() {
+            self.workspace = Arc::new(live);
+        }
+        Ok(())
+    }
+
+    async fn verify(&mut self, situation: &mut Situation) -> Result<(), Error> {
+        let (PodState::Ours(pod), Ok(effective)) = (&situation.pod, &situation.desired.effective) else {
+            return Ok(());
+        };
+        let verdict = verify::verify(self.ctx, &self.owner, situation, pod, effective, self.memory).await?;
+        situation.verdict = Some(verdict);
+        Ok(())
+    }
+
+    async fn publish(&mut self, situation: &mut Situation, step: &Step) -> Result<(), Error> {
+        let next = status::compute(situation, step);
+        self.write(next.clone()).await?;
+        situation.status = next;
+        if let Step::Claim(..) = step {
+            situation.refusal = None;
+            self.memory.refused = None;
+            self.memory.declined = None;
+        }
+        // What was asked for is in status now; what is pending has to be judged by it.
+        situation.desired = self.observe().await?.desired;
+        Ok(())
+    }
+
+    async fn write(&mut self, next: crate::api::WorkspaceStatus) -> Result<(), Error> {
+        let before = self.workspace.status.clone().unwrap_or_default();
+        if let Some(written) = apply::status::publish(&self.ctx.client, &self.workspace, next).await? {
+            events::tell(self.ctx, &written, &before).await;
+            self.memory.written = Some(Arc::clone(&written));
+            self.workspace = written;
+        }
+        Ok(())
+    }
+
+    async fn delete(&mut self, situation: &mut Situation, uid: &str) -> Result<(), Error> {
+        let Owner { name, namespace, .. } = &self.owner;
+        tracing::info!(uid, "deleting the Pod");
+        situation.pod = match apply::pod::delete(&self.ctx.client, namespace, name, uid).await? {
+            Deleted::Gone => PodState::Absent,
+            Deleted::Terminating(view) => match &situation.pod {
+                PodState::Ours(pod) => {
+                    let mut pod = pod.clone();
+                    pod.view = Arc::from(view);
+                    PodState::Ours(pod)
+                }
+                other => other.clone(),
+            },
+        };
+        Ok(())
+    }
+
+    /// Volume, Service, and last the Pod. A "no" to any of them keeps the claim.
+    async fn start(&mut self, situation: &mut Situation) -> Result<(), Error> {
+        let Ok(effective) = situation.desired.effective.clone() else { return Ok(()) };
+        if let Some(no) = self.make_companions(situation, &effective).await? {
+            self.refuse(situation, no);
+            return Ok(());
+        }
+        if situation.volume == VolumeState::Terminating {
+            return Ok(());
+        }
+        let claim = self.claimed(situation, &effective);
+        let pod = build::pod::pod(&self.owner, &effective, &claim);
+        match apply::pod::create(&self.ctx.client, &self.owner, &pod).await? {
+            Some(Made::Made(view)) => {
+                tracing::info!(number = %claim.number, "made the Pod");
+                self.memory.made = Some(claim.number);
+                self.memory.refused = None;
+                situation.made = self.memory.made;
+                situation.refusal = None;
+                let facts = observe::facts(self.ctx, situation, self.memory, observe::shared(view)).await?;
+                situation.pod = PodState::Ours(facts);
+            }
+            Some(Made::Refused(reason, message)) => self.refuse(situation, (reason, message)),
+            None => self.name_is_in_use(situation).await?,
+        }
+        Ok(())
+    }
+
+    /// The claim as status has it, in the words of the Pod's annotation.
+    fn claimed(&self, situation: &Situation, effective: &Effective) -> Claim {
+        let incarnation = situation.incarnation();
+        Claim::new(
+            situation.number(),
+            incarnation.and_then(|incarnation| incarnation.generation),
+            situation.status.last_handled_restart_at,
+            effective,
+        )
+    }
+
+    async fn make_companions(
+        &mut self,
+        situation: &mut Situation,
+        effective: &Effective,
+    ) -> Result<Option<apply::No>, Error> {
+        if situation.volume == VolumeState::Absent || situation.volume == VolumeState::Lost {
+            match apply::children::make_volume_claim(&self.ctx.client, &self.owner, effective).await? {
+                Some(Made::Refused(reason, message)) => return Ok(Some((reason, message))),
+                Some(Made::Made(claim)) => {
+                    if let Some(own) = effective.own_volume() {
+                        let wanted = build::volume_claim::volume_claim(&self.owner, own);
+                        situation.volume = observe::of_claim(&self.owner, &claim, &wanted);
+                    }
+                }
+                None => {}
+            }
+        }
+        let wanted = build::service::service(&self.owner, effective);
+        let live = crate::stores::Stores::child(&self.ctx.stores.services, &self.owner.namespace, &self.owner.name);
+        apply::children::adjust_service(&self.ctx.client, &self.owner, wanted.as_ref(), live.as_deref()).await
+    }
+
+    fn refuse(&mut self, situation: &mut Situation, no: apply::No) {
+        let number = situation.number();
+        let before = self.memory.refused.as_ref();
+        let refused = Refused::note(before, number, no.0, no.1, situation.now, situation.jitter);
+        situation.refusal = Some(refused.refusal.clone());
+        self.memory.refused = Some(refused);
+    }
+
+    /// The name is in use: by our own Pod that the cache lacks, a former one's, or somebody else's.
+    async fn name_is_in_use(&mut self, situation: &mut Situation) -> Result<(), Error> {
+        match self.read_pod(situation).await? {
+            PodState::Gone | PodState::Absent => {
+                let no = apply::name_taken("Pod", &self.owner.name);
+                self.refuse(situation, no);
+            }
+            found => situation.pod = found,
+        }
+        Ok(())
+    }
+}
+

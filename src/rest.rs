@@ -1,0 +1,127 @@
+//! What is done while nothing has to happen: children are kept in shape and small changes made in place.
+
+use crate::{
+    adjust,
+    api::Reason,
+    apply::{self, Made},
+    build::{self, Owner},
+    claim::Claim,
+    context::Context,
+    decide::Rest,
+    error::Error,
+    memory::{Memory, Refused, ResizeRefused},
+    resize::Resize,
+    resolve::Effective,
+    situation::{PodFacts, PodState, Situation, VolumeState},
+    stores::Stores,
+    view::VolumeClaimView,
+};
+
+/// Whether the pass may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Settled,
+    /// Something was refused that the next pass has to take into account.
+    LookAgain,
+}
+
+/// Brings Service, volume claim and the running Pod to the wish, as far as that needs no new Pod.
+pub async fn keep_in_shape(
+    ctx: &Context,
+    owner: &Owner,
+    situation: &mut Situation,
+    rest: &Rest,
+    memory: &mut Memory,
+) -> Result<Shape, Error> {
+    let service = Stores::child(&ctx.stores.services, &owner.namespace, &owner.name);
+    let claim = Stores::child(&ctx.stores.volume_claims, &owner.namespace, &owner.name);
+    if *rest == Rest::Deleting {
+        apply::children::adjust_service(&ctx.client, owner, None, service.as_deref()).await?;
+        apply::children::delete_owned_volume_claim(&ctx.client, owner, claim.as_deref()).await?;
+        return Ok(Shape::Settled);
+    }
+    let Ok(effective) = situation.desired.effective.clone() else { return Ok(Shape::Settled) };
+    let effective = &effective;
+    adjust_volume(ctx, owner, situation, effective, claim.as_deref(), memory).await?;
+    let situation = &*situation;
+    let pod = match &situation.pod {
+        PodState::Ours(pod) => Some(pod),
+        PodState::Absent | PodState::Gone | PodState::Former => None,
+    };
+    // Without a Pod a Service may stay, or go; it is made with the next start.
+    if pod.is_some() || service.is_some() {
+        let wanted = build::service::service(owner, effective);
+        apply::children::adjust_service(&ctx.client, owner, wanted.as_ref(), service.as_deref()).await?;
+    }
+    match pod {
+        Some(pod) if !pod.view.is_terminating() => adjust_pod(ctx, owner, situation, pod, effective, memory).await,
+        _ => Ok(Shape::Settled),
+    }
+}
+
+/// Growth and retention. A "no" is said beside the condition, and asked about again only after a while.
+async fn adjust_volume(
+    ctx: &Context,
+    owner: &Owner,
+    situation: &mut Situation,
+    effective: &Effective,
+    live: Option<&VolumeClaimView>,
+    memory: &mut Memory,
+) -> Result<(), Error> {
+    let Some(own) = effective.own_volume() else { return Ok(()) };
+    let wish = format!("{:?} {:?}", own.size, own.when_deleted);
+    let waits = |refused: &&Refused<String>| refused.what == wish && refused.refusal.retry_at > situation.now;
+    let message = match memory.volume.as_ref().filter(waits) {
+        Some(refused) => Some(refused.refusal.message.clone()),
+        None => {
+            let no = apply::children::adjust_volume_claim(&ctx.client, owner, effective, live).await?;
+            memory.volume = no.clone().map(|message| {
+                let before = memory.volume.as_ref();
+                Refused::note(before, wish, Reason::VolumeRefused, message, situation.now, situation.jitter)
+            });
+            no
+        }
+    };
+    if let (Some(message), VolumeState::Bound { note }) = (message, &mut situation.volume) {
+        *note = Some(format!("the volume claim can't be changed: {message}"));
+    }
+    Ok(())
+}
+
+async fn adjust_pod(
+    ctx: &Context,
+    owner: &Owner,
+    situation: &Situation,
+    pod: &PodFacts,
+    effective: &Effective,
+    memory: &mut Memory,
+) -> Result<Shape, Error> {
+    let mut shape = Shape::Settled;
+    if let Resize::Wanted(values) = &pod.resize {
+        match apply::pod::resize(&ctx.client, owner, values).await? {
+            Made::Made(()) => tracing::info!("resized the Pod"),
+            Made::Refused(_, message) => {
+                // The next pass finds that it takes a new Pod; this one is not the place to begin that.
+                memory.resize = Some(ResizeRefused {
+                    pod_uid: pod.view.uid().to_owned(),
+                    values: format!("{:?}", effective.compute),
+                    message,
+                });
+                shape = Shape::LookAgain;
+            }
+        }
+    }
+    let claim = match &pod.claim {
+        Some(claim) => claim.clone(),
+        None => Claim::new(
+            pod.number,
+            situation.incarnation().and_then(|incarnation| incarnation.generation),
+            situation.status.last_handled_restart_at,
+            effective,
+        ),
+    };
+    if let Some(body) = adjust::pod::metadata(&pod.view, &claim, effective) {
+        apply::pod::patch_metadata(&ctx.client, owner, &body).await?;
+    }
+    Ok(shape)
+}

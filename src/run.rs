@@ -1,0 +1,86 @@
+//! Puts the operator together: key, caches, controller, health server; and takes it down in order.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use jiff::Timestamp;
+use kube::{
+    Client,
+    runtime::events::{Recorder, Reporter},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    api::names,
+    context::{Context, Settings},
+    controller, hash_key,
+    server::{self, Pending},
+};
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub settings: Settings,
+    /// Whether the data of referenced Secrets and `ConfigMaps` is part of the inputs.
+    pub restart_on_reference_change: bool,
+    /// Where the key for hashing that data is kept.
+    pub hash_key_namespace: String,
+    /// Where `/livez` and `/readyz` are answered; none in tests.
+    pub listen: Option<SocketAddr>,
+}
+
+/// The operator could not start, or lost its port.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The hash key could not be had.
+    #[error(transparent)]
+    HashKey(#[from] hash_key::Error),
+    /// The health port could not be had.
+    #[error(transparent)]
+    Server(#[from] server::Error),
+}
+
+/// Runs until `stop` is cancelled.
+pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
+    let Options { settings, restart_on_reference_change, hash_key_namespace, listen } = options;
+    let key = match restart_on_reference_change {
+        true => Some(hash_key::load(&client, &hash_key_namespace).await?),
+        false => None,
+    };
+    let (stores, writers) = controller::caches();
+    let reporter = Reporter { controller: names::FIELD_MANAGER.to_owned(), instance: None };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let context = Context::new(client, stores, settings, Arc::new(Timestamp::now), recorder, key);
+    let context = Arc::new(context);
+
+    let tasks = TaskTracker::new();
+    let pending = Pending::new(vec!["caches"]);
+    let ready = (Arc::clone(&context), pending.clone());
+    let readiness = tasks.spawn(async move {
+        if ready.0.stores.wait_until_ready().await.is_ok() {
+            tracing::info!("every cache is filled");
+            ready.1.done("caches");
+        }
+    });
+    let failed = CancellationToken::new();
+    let serving = listen.map(|address| {
+        let (stop, failed) = (stop.clone(), failed.clone());
+        tasks.spawn(async move {
+            let result = server::serve(address, pending, stop.cancelled_owned()).await;
+            if result.is_err() {
+                failed.cancel();
+            }
+            result
+        })
+    });
+    tasks.close();
+    tokio::select! {
+        () = controller::run(context, writers, stop.clone().cancelled_owned()) => {}
+        () = failed.cancelled() => {}
+    }
+    readiness.abort();
+    stop.cancel();
+    match serving {
+        Some(serving) => serving.await.unwrap_or(Ok(())).map_err(Error::Server),
+        None => Ok(()),
+    }
+}

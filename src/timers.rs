@@ -1,0 +1,60 @@
+//! When to look again though nothing may have changed.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{
+    decide::{Rest, Step, Waiting},
+    health::{self, Health},
+    memory::after,
+    observe::{MOUNT_PATIENCE, creating_since},
+    situation::{PodState, Situation, VolumeState},
+    status,
+};
+
+/// How often is asked again what no watch tells.
+const POLL: Duration = Duration::from_secs(30);
+
+/// The earliest moment at which time alone changes what is to be done or said.
+pub fn next_visit(s: &Situation, step: &Step) -> Option<Timestamp> {
+    let mut times = vec![s.desired.restart.scheduled.map(|time| time.0), status::deadline(s, step)];
+    if let Step::Rest(rest) = step {
+        times.push(of_rest(s, rest));
+    }
+    if let PodState::Ours(pod) = &s.pod {
+        if let Health::NotReady(cause) = &pod.health {
+            times.push(cause.review_at);
+        }
+        times.push(pod.view.termination_deadline().map(|deadline| after(deadline, health::OVERDUE)));
+        times.push(creating_since(&pod.view).map(|since| {
+            let due = after(since, MOUNT_PATIENCE);
+            if due > s.now { due } else { after(s.now, POLL) }
+        }));
+    }
+    times.into_iter().flatten().filter(|time| *time > s.now).min()
+}
+
+fn of_rest(s: &Situation, rest: &Rest) -> Option<Timestamp> {
+    let poll = Some(after(s.now, POLL));
+    match rest {
+        Rest::BackingOff(time) => Some(*time),
+        Rest::Refused(refusal) | Rest::Settled(Some(Waiting::Declined { refusal, .. })) => Some(refusal.retry_at),
+        Rest::Settled(Some(Waiting::Image { until, .. })) => Some(*until),
+        // An existing claim is nobody's child, and so watched by nobody.
+        Rest::Blocked(_) if s.desired.missing.is_some() => poll,
+        Rest::Volume(_) => poll,
+        Rest::Settled(_) if existing_claim_is_pending(s) => poll,
+        Rest::Blocked(_)
+        | Rest::Settled(_)
+        | Rest::Deleting
+        | Rest::Former
+        | Rest::Suspended(_)
+        | Rest::Stopping => None,
+    }
+}
+
+fn existing_claim_is_pending(s: &Situation) -> bool {
+    let existing = s.desired.effective.as_ref().ok().and_then(|effective| effective.existing_claim());
+    existing.is_some() && !matches!(s.volume, VolumeState::Bound { .. })
+}
