@@ -156,8 +156,9 @@ fn kube_proxy(setup: &Setup) -> String {
 }
 
 fn corefile(setup: &Setup) -> String {
+    // Two blocks: within one, `template` would answer before `kubernetes` is asked.
     format!(
-        ".:53 {{
+        "{domain} in-addr.arpa {{
     bind {node}
     errors
     health {loopback}:{port} {{
@@ -167,6 +168,9 @@ fn corefile(setup: &Setup) -> String {
         kubeconfig {kubeconfig}
         ttl 1
     }}
+}}
+. {{
+    bind {node}
     template ANY ANY . {{
         rcode NXDOMAIN
     }}
