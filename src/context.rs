@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use kube::{Client, runtime::events::Recorder};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     backoff::Jitter, image_check::Answers, memory::Memory, reference_cache::ReferenceCache, references::HashKey,
@@ -52,6 +53,8 @@ pub struct Context {
     pub hash_key: Option<HashKey>,
     pub references: ReferenceCache,
     pub image_answers: Answers,
+    /// Cancelled once every cache holds what there is; no pass begins before.
+    pub filled: CancellationToken,
     memories: Mutex<HashMap<String, Memory>>,
 }
 
@@ -74,6 +77,7 @@ impl Context {
             hash_key,
             references: ReferenceCache::default(),
             image_answers: Answers::default(),
+            filled: CancellationToken::new(),
             memories: Mutex::default(),
         }
     }

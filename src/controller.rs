@@ -288,7 +288,6 @@ fn error_policy(object: Arc<Guarded>, error: &Error, ctx: Arc<Context>) -> Actio
             tracing::debug!(error = error as &dyn std::error::Error, reason, "trying again at once");
             Action::requeue(CONFLICT)
         }
-        Class::OnChange => Action::await_change(),
         Class::BackOff => {
             let uid = object.meta().uid.clone().unwrap_or_default();
             let memory = ctx.recall(&uid);

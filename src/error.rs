@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use kube::runtime::reflector::store::WriterDropped;
-
 /// A pass that could not be finished. Nothing is lost: the next one starts from what is there.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,9 +26,6 @@ pub enum Error {
     /// The pass took too long.
     #[error("reconciling {name} took longer than {}s", limit.as_secs())]
     TimedOut { name: String, limit: Duration },
-    /// A cache ended: the process is shutting down.
-    #[error("a cache has ended")]
-    Cache(#[source] WriterDropped),
     /// One pass did not come to rest.
     #[error("reconciling {name} did not come to rest")]
     Restless { name: String },
@@ -43,8 +38,6 @@ pub enum Retry {
     Now,
     /// After a delay that grows.
     BackOff,
-    /// When something changes.
-    OnChange,
 }
 
 impl Error {
@@ -65,7 +58,6 @@ impl Error {
             Self::Call { .. } => "CallFailed",
             Self::Conflict { .. } => "Conflict",
             Self::TimedOut { .. } => "TimedOut",
-            Self::Cache(_) => "CacheEnded",
             Self::Restless { .. } => "Restless",
         }
     }
@@ -75,7 +67,6 @@ impl Error {
         match self {
             Self::Conflict { .. } => Retry::Now,
             Self::Call { .. } | Self::TimedOut { .. } | Self::Restless { .. } => Retry::BackOff,
-            Self::Cache(_) => Retry::OnChange,
         }
     }
 }

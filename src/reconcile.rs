@@ -31,7 +31,7 @@ pub async fn reconcile(
     cached: &Arc<Workspace>,
     memory: &mut Memory,
 ) -> Result<Option<Timestamp>, Error> {
-    ctx.stores.wait_until_ready().await.map_err(Error::Cache)?;
+    ctx.filled.cancelled().await;
     let mut pass = Pass { ctx, owner: observe::owner(cached), workspace: memory.newest(cached), memory };
     let mut situation = pass.observe().await?;
     for _ in 0..MOST_STEPS {

@@ -14,6 +14,7 @@ use crate::{
     context::{Context, Settings},
     controller, hash_key,
     server::{self, Pending},
+    stores::Stores,
 };
 
 /// What to run.
@@ -53,12 +54,13 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     let context = Arc::new(context);
 
     let tasks = TaskTracker::new();
-    let pending = Pending::new(vec!["caches"]);
+    let pending = Pending::new(Stores::KINDS.to_vec());
     let ready = (Arc::clone(&context), pending.clone());
     let readiness = tasks.spawn(async move {
-        if ready.0.stores.wait_until_ready().await.is_ok() {
+        let (context, pending) = ready;
+        if context.stores.wait_until_filled(|kind| pending.done(kind)).await.is_ok() {
             tracing::info!("every cache is filled");
-            ready.1.done("caches");
+            context.filled.cancel();
         }
     });
     let failed = CancellationToken::new();
