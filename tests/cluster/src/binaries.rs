@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use crate::{
     component::Component,
+    digest,
     error::{Doing, Error},
     layout::Layout,
     node_kind::NodeKinds,
@@ -77,9 +77,7 @@ impl Binaries {
 }
 
 fn folder_name(go_mod: &[u8], go_sum: &[u8]) -> String {
-    let digest = Sha256::new().chain_update(go_mod).chain_update(go_sum).finalize();
-    let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("build-{hex}")
+    format!("build-{:.16}", digest::sha256([go_mod, go_sum]))
 }
 
 /// Clients refuse a server that does not tell its version, and only the linker can set it.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 const NODE_LIMIT: Duration = Duration::from_secs(90);
-const SERVICE_ACCOUNT_LIMIT: Duration = Duration::from_secs(60);
+const SERVICE_ACCOUNT_LIMIT: Duration = Duration::from_mins(1);
 const ALREADY_UP_LIMIT: Duration = Duration::from_secs(3);
 
 /// Makes the cluster have the wanted nodes: from nothing, from one that lacks some, or by finding all in order.
@@ -151,7 +151,8 @@ async fn service_account_exists(setup: &Setup, client: &Client) -> Result<(), Er
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
     let accounts = &accounts;
     let found = wait::until("the default service account", SERVICE_ACCOUNT_LIMIT, || async move {
-        let account = accounts.get_opt("default").await.doing(|| "read the default service account".into())?;
+        let account =
+            accounts.get_opt("default").await.doing(|| "read the default service account".into())?;
         Ok(account.map(drop))
     });
     found.await.map_err(|error| match error {

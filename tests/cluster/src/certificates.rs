@@ -2,8 +2,8 @@ use std::{fs, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
 };
 
 use crate::{
@@ -176,8 +176,7 @@ impl Certificates {
         let embedded = |path: PathBuf| {
             fs::read(&path).map(|pem| STANDARD.encode(pem)).doing(|| format!("read {}", path.display()))
         };
-        let (authority, certificate) =
-            (embedded(self.authority())?, embedded(self.certificate(identity))?);
+        let (authority, certificate) = (embedded(self.authority())?, embedded(self.certificate(identity))?);
         let key = embedded(self.key(identity))?;
         let user = identity.name();
         Ok(format!(

@@ -88,11 +88,8 @@ async fn served(client: &Client, name: &str) -> Result<(), Error> {
             return Ok(None);
         }
         for version in definition.spec.versions.iter().filter(|version| version.served) {
-            let kind = GroupVersionKind::gvk(
-                &definition.spec.group,
-                &version.name,
-                &definition.spec.names.kind,
-            );
+            let kind =
+                GroupVersionKind::gvk(&definition.spec.group, &version.name, &definition.spec.names.kind);
             let resource = ApiResource::from_gvk_with_plural(&kind, &definition.spec.names.plural);
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             // The first moments after Established may still answer 404.

@@ -37,7 +37,10 @@ pub(crate) async fn register(client: &Client) -> Result<(), Error> {
             },
         });
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        nodes.patch(name, &parameters, &Patch::Apply(node)).await.doing(|| format!("register node {name}"))?;
+        nodes
+            .patch(name, &parameters, &Patch::Apply(node))
+            .await
+            .doing(|| format!("register node {name}"))?;
     }
     Ok(())
 }

@@ -20,6 +20,10 @@ pub(crate) async fn answers_ok(port: u16, path: &str) -> bool {
     ask.await.is_ok_and(|answer| answer.lines().next().is_some_and(|line| line.contains(" 200 ")))
 }
 
+pub(crate) async fn listens(port: u16) -> bool {
+    TcpStream::connect((LOOPBACK, port)).await.is_ok()
+}
+
 pub(crate) async fn api_is_ready(client: &Client) -> bool {
     let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else { return false };
     client.request_text(request).await.is_ok()

@@ -7,11 +7,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use crate::{
     command,
+    digest::sha256,
     error::{Doing, Error},
     layout,
     real_node::packages::find,
@@ -194,8 +194,7 @@ fn descriptor(media_type: &str, content: &[u8]) -> Value {
 }
 
 fn digest(content: &[u8]) -> String {
-    let hex: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", sha256([content]))
 }
 
 /// This machine's static busybox with all its commands, a shell among them; it sleeps unless told otherwise.

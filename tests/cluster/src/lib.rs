@@ -9,6 +9,7 @@ mod cluster;
 mod command;
 mod component;
 mod custom_resources;
+mod digest;
 mod error;
 mod fake_node;
 mod health;

@@ -48,7 +48,11 @@ async fn run(command: Command) -> Result<String, Error> {
         }
         Command::Down => {
             let removed = down(&Layout::of_repository()).await?;
-            Ok(if removed.is_empty() { "nothing to remove".into() } else { format!("removed: {}", removed.join(", ")) })
+            Ok(if removed.is_empty() {
+                "nothing to remove".into()
+            } else {
+                format!("removed: {}", removed.join(", "))
+            })
         }
         Command::Status => Ok(status(&Layout::of_repository()).to_string()),
     }

@@ -14,10 +14,10 @@ use crate::{
     wait,
 };
 
-/// Read by the admission plugin PodNodeSelector.
+/// Read by the admission plugin `PodNodeSelector`.
 const NODE_SELECTOR: &str = "scheduler.alpha.kubernetes.io/node-selector";
-const ACCOUNT_LIMIT: Duration = Duration::from_secs(60);
-const GONE_LIMIT: Duration = Duration::from_secs(120);
+const ACCOUNT_LIMIT: Duration = Duration::from_mins(1);
+const GONE_LIMIT: Duration = Duration::from_mins(2);
 
 /// A namespace that lives as long as this value: dropping it asks for its deletion, `close` also awaits it.
 pub struct Namespace {

@@ -35,14 +35,15 @@ pub enum NodeKinds {
 impl NodeKinds {
     /// Real where a real node can run, else fake.
     pub fn default_here() -> Self {
-        if cfg!(target_os = "linux") && rustix::process::geteuid().is_root() { Self::Real } else { Self::Fake }
+        if cfg!(target_os = "linux") && rustix::process::geteuid().is_root() {
+            Self::Real
+        } else {
+            Self::Fake
+        }
     }
 
     pub fn includes(self, kind: NodeKind) -> bool {
-        matches!(
-            (self, kind),
-            (Self::Both, _) | (Self::Fake, NodeKind::Fake) | (Self::Real, NodeKind::Real)
-        )
+        matches!((self, kind), (Self::Both, _) | (Self::Fake, NodeKind::Fake) | (Self::Real, NodeKind::Real))
     }
 
     #[must_use]

@@ -63,8 +63,16 @@ mod tests {
         let Ports { etcd, etcd_peer, api_server, controller_manager, scheduler, .. } = ports;
         let Ports { kubelet, kubelet_health, proxy_health, proxy_metrics, dns_health, .. } = ports;
         let all = [
-            etcd, etcd_peer, api_server, controller_manager, scheduler, kubelet, kubelet_health, proxy_health,
-            proxy_metrics, dns_health,
+            etcd,
+            etcd_peer,
+            api_server,
+            controller_manager,
+            scheduler,
+            kubelet,
+            kubelet_health,
+            proxy_health,
+            proxy_metrics,
+            dns_health,
         ];
         assert!(all.iter().all(|&port| port >= 18450));
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());

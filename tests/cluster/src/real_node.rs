@@ -1,4 +1,4 @@
-//! A real node on this machine: kubelet, containerd, kube-proxy and CoreDNS on a bridge of their own.
+//! A real node on this machine: kubelet, containerd, kube-proxy and a name server on a bridge of their own.
 
 pub(crate) mod configuration;
 pub(crate) mod firewall;
@@ -23,7 +23,7 @@ use crate::{
 const DNS_NAME: &str = "kube-dns";
 const SYSTEM_NAMESPACE: &str = "kube-system";
 
-/// Makes CoreDNS, which runs on the host, reachable at the address every Pod is told.
+/// Makes the name server, which runs on the host, reachable at the address every Pod is told.
 pub(crate) async fn register_dns(client: &Client) -> Result<(), Error> {
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     let doing = || format!("apply Service {DNS_NAME}");

@@ -37,8 +37,10 @@ impl Setup {
         }
         let log = self.layout.log(component);
         let process = process::start_detached(&self.command(component), &log, &self.layout.run())?;
-        let text = serde_json::to_string(&Started { process, fingerprint })
-            .map_err(|e| Error::Parse { what: format!("{}'s pid file", component.name()), reason: e.to_string() })?;
+        let text = serde_json::to_string(&Started { process, fingerprint }).map_err(|e| Error::Parse {
+            what: format!("{}'s pid file", component.name()),
+            reason: e.to_string(),
+        })?;
         layout::write(&pid_file, text)
     }
 
@@ -54,7 +56,10 @@ impl Setup {
                 (Component::ApiServer, _) => health::api_is_ready(client).await,
                 (Component::Containerd, _) => real_node::configuration::socket(self).exists(),
                 (_, Some((port, path))) => health::answers_ok(port, path).await,
-                (_, None) => true,
+                (_, None) => match self.listens(component) {
+                    Some(port) => health::listens(port).await,
+                    None => true,
+                },
             };
             Ok(answers.then_some(()))
         });

@@ -6,12 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest, Sha256};
-
 use crate::{
     binaries::Binaries,
     certificates::{Certificates, Identity, REAL_NODE},
     component::Component,
+    digest,
     error::Error,
     fake_node,
     layout::{self, Layout},
@@ -49,6 +48,15 @@ impl Setup {
             Component::Kubelet => Some((ports.kubelet_health, "/healthz")),
             Component::KubeProxy => Some((ports.proxy_health, "/healthz")),
             Component::CoreDns => Some((ports.dns_health, "/health")),
+            _ => None,
+        }
+    }
+
+    /// The port of a component that answers only over TLS; listening is all that is asked of it.
+    pub(crate) fn listens(&self, component: Component) -> Option<u16> {
+        match component {
+            Component::ControllerManager => Some(self.state.ports.controller_manager),
+            Component::Scheduler => Some(self.state.ports.scheduler),
             _ => None,
         }
     }
@@ -127,8 +135,7 @@ impl Setup {
     /// Differs when a running component must be started anew to be as wanted.
     pub(crate) fn fingerprint(&self, component: Component) -> String {
         let content = self.configuration(component).and_then(|path| fs::read(path).ok()).unwrap_or_default();
-        let digest = Sha256::new().chain_update(self.command(component).join("\n")).chain_update(content).finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        digest::sha256([self.command(component).join("\n").as_bytes(), &content])
     }
 
     fn etcd(&self, command: &mut Arguments) {
@@ -192,6 +199,7 @@ impl Setup {
             .flag("cluster-signing-cert-file", certificates.authority().display())
             .flag("cluster-signing-key-file", certificates.authority_key().display())
             .flag("enable-hostpath-provisioner", true)
+            .flag("flex-volume-plugin-dir", self.layout.data("volume-plugins").display())
             .flag("profiling", false);
         limits(command);
         for (controller, workers) in [

@@ -8,7 +8,12 @@ pub enum Status {
     /// The cluster of whoever runs this: not ours to tell about.
     Own,
     Down,
-    Up { nodes: NodeKinds, is_ready: bool, components: Vec<(Component, Option<i32>)>, kubeconfig: String },
+    Up {
+        nodes: NodeKinds,
+        is_ready: bool,
+        components: Vec<(Component, Option<i32>)>,
+        kubeconfig: String,
+    },
 }
 
 pub fn status(layout: &Layout) -> Status {
@@ -25,7 +30,12 @@ pub fn status(layout: &Layout) -> Status {
         .collect::<Vec<_>>();
     let all_run = components.iter().all(|(_, pid)| pid.is_some());
     let is_ready = all_run && state.ready.is_some_and(|ready| ready.include(state.nodes));
-    Status::Up { nodes: state.nodes, is_ready, components, kubeconfig: layout.kubeconfig().display().to_string() }
+    Status::Up {
+        nodes: state.nodes,
+        is_ready,
+        components,
+        kubeconfig: layout.kubeconfig().display().to_string(),
+    }
 }
 
 impl fmt::Display for Status {

@@ -47,28 +47,34 @@ pub async fn down(layout: &Layout) -> Result<Vec<String>, Error> {
 
 async fn end_components(layout: &Layout) -> Result<Vec<String>, Error> {
     Progress::say("ending all components");
-    // containerd is needed until the last container is gone.
-    let others = Component::ALL.into_iter().filter(|component| *component != Component::Containerd);
-    let ended = try_join_all(others.map(|component| async move {
-        let was_running = Setup::end(layout, component).await?;
-        Ok::<_, Error>(was_running.then(|| component.name().to_owned()))
-    }));
-    let mut removed: Vec<String> = ended.await?.into_iter().flatten().collect();
+    // The API server is done at once when nobody watches any more, and it writes to etcd until then. A containerd
+    // that still ran would clean up after each container that is killed.
+    let (servers, clients): (Vec<_>, Vec<_>) = Component::ALL
+        .into_iter()
+        .partition(|component| matches!(component, Component::Etcd | Component::ApiServer));
+    let mut removed = end_together(layout, &clients).await?;
+    for server in servers.into_iter().rev() {
+        removed.extend(end_together(layout, &[server]).await?);
+    }
+    // Those whose pid file was lost.
+    for (stray, name) in strays(layout) {
+        stray.end().await?;
+        removed.push(format!("{name} without a pid file"));
+    }
     let containers = remains::container_processes(&layout.run());
     if !containers.is_empty() {
         removed.push(format!("{} container processes", containers.len()));
     }
     try_join_all(containers.iter().map(Process::kill)).await?;
-    if Setup::end(layout, Component::Containerd).await? {
-        removed.push(Component::Containerd.name().into());
-    }
-    // Those whose pid file was lost.
-    let strays = strays(layout);
-    for (stray, name) in &strays {
-        stray.end().await?;
-        removed.push(format!("{name} without a pid file"));
-    }
     Ok(removed)
+}
+
+async fn end_together(layout: &Layout, components: &[Component]) -> Result<Vec<String>, Error> {
+    let ended = try_join_all(components.iter().map(|&component| async move {
+        let was_running = Setup::end(layout, component).await?;
+        Ok::<_, Error>(was_running.then(|| component.name().to_owned()))
+    }));
+    Ok(ended.await?.into_iter().flatten().collect())
 }
 
 /// Processes that can only be ours: run from our programs' folder, or a containerd of our configuration.
@@ -79,7 +85,7 @@ fn strays(layout: &Layout) -> Vec<(Process, String)> {
         .filter_map(|(process, executable, command)| {
             let name = executable.file_name()?.to_string_lossy().into_owned();
             let is_ours = executable.starts_with(&programs)
-                || (name.starts_with("containerd") && command.contains(&run));
+                || (name == Component::Containerd.name() && command.contains(&run));
             is_ours.then_some((process, name))
         })
         .collect()
@@ -117,7 +123,10 @@ fn remove(path: &Path) -> Result<(), Error> {
 }
 
 async fn left_behind(layout: &Layout, had_real_node: bool) -> Result<Vec<String>, Error> {
-    let mut what: Vec<String> = strays(layout).into_iter().map(|(p, name)| format!("process {} {name}", p.pid)).collect();
+    let mut what: Vec<String> =
+        strays(layout).into_iter().map(|(p, name)| format!("process {} {name}", p.pid)).collect();
+    let containers = remains::container_processes(&layout.run());
+    what.extend(containers.iter().map(|process| format!("container process {}", process.pid)));
     what.extend(remains::mounts_below(&layout.run()).iter().map(|path| format!("mount {}", path.display())));
     if had_real_node {
         if host::has_bridge() {

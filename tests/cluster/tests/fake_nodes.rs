@@ -1,5 +1,7 @@
 //! What fake nodes do with a Pod, by its image. Needs nothing installed but Go.
 
+#![allow(clippy::unwrap_used, reason = "the tests' own helpers may end a test too")]
+
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ContainerState, PersistentVolumeClaim, Pod, PodStatus};
@@ -211,7 +213,9 @@ async fn a_resize_in_place_is_carried_out() {
     };
     cpu_becomes("100m").await;
     let patch = json!({ "spec": { "containers": with_cpu("200m") } });
-    pods.patch_subresource("resize", "sized", &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
+    pods.patch_subresource("resize", "sized", &PatchParams::default(), &Patch::Strategic(patch))
+        .await
+        .unwrap();
     cpu_becomes("200m").await;
 }
 

@@ -22,12 +22,13 @@ const RUNNING: &str = ".status.containerStatuses[0].state.running.startedAt";
 const GATES_MET: &str = r#". as $pod
  | [.spec.readinessGates[]?.conditionType]
  | all(. as $gate | any($pod.status.conditions[]?; .type == $gate and .status == "True"))"#;
-const RESIZED: &str = "[.spec.containers[] | .resources // {}] != [.status.containerStatuses[] | .resources // {}]";
+const RESIZED: &str =
+    "[.spec.containers[] | .resources // {}] != [.status.containerStatuses[] | .resources // {}]";
 
 /// The whole configuration file of kwok.
 pub(crate) fn configuration() -> String {
     let documents = [options(), node_registered(), node_heartbeat()].into_iter().chain(pod_stages());
-    documents.map(|document| format!("---\n{document:#}\n")).collect()
+    documents.map(|document| format!("---\n{document:#}\n")).collect::<Vec<_>>().concat()
 }
 
 fn options() -> Value {
@@ -137,7 +138,11 @@ fn pod_stages() -> Vec<Value> {
             300,
             Report { phase: "Failed", container: FAILED, first: false, ..starting },
         ),
-        changed("pod-gates-met", &[ready_is("True"), not_in(READY, &["True"]), is_true(GATES_MET)], READY_TRUE),
+        changed(
+            "pod-gates-met",
+            &[ready_is("True"), not_in(READY, &["True"]), is_true(GATES_MET)],
+            READY_TRUE,
+        ),
         changed("pod-gates-lost", &[within(READY, &["True"]), is_false(GATES_MET)], READY_FALSE),
         stage(
             "Pod",
@@ -171,7 +176,8 @@ const CONTAINERS_READY: &str = r#".status.conditions[]? | select(.type == "Conta
 
 const RUNNING_STATE: &str = "state: { running: { startedAt: {{ $started | Quote }} } }\n  restartCount: 0";
 const WAITING_CREATING: &str = "state: { waiting: { reason: ContainerCreating } }\n  restartCount: 0";
-const WAITING_PULL: &str = "state: { waiting: { reason: ErrImagePull, message: {{ printf \"no such image: %s\" .image | Quote }} } }
+const WAITING_PULL: &str =
+    "state: { waiting: { reason: ErrImagePull, message: {{ printf \"no such image: %s\" .image | Quote }} } }
   restartCount: 0";
 const WAITING_PULL_BACK_OFF: &str = "state: { waiting: { reason: ImagePullBackOff, message: {{ printf \"Back-off pulling image %q: no such image\" .image | Quote }} } }
   restartCount: 0";
@@ -354,9 +360,8 @@ mod tests {
     fn the_configuration_is_a_stream_of_documents_with_stages_for_nodes_and_pods() {
         let text = configuration();
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
-        let of_kind = |kind: &str| {
-            documents.iter().filter(|d| d["spec"]["resourceRef"]["kind"] == kind).count()
-        };
+        let of_kind =
+            |kind: &str| documents.iter().filter(|d| d["spec"]["resourceRef"]["kind"] == kind).count();
         assert_eq!(documents.len(), 17);
         assert_eq!(of_kind("Node"), 2);
         assert_eq!(of_kind("Pod"), 14);
@@ -366,7 +371,8 @@ mod tests {
     fn every_template_closes_what_it_opens() {
         for stage in pod_stages().iter().chain([&node_registered()]) {
             let Some(template) = stage["spec"]["steps"][0]["patch"]["template"].as_str() else { continue };
-            let opened = ["{{ if", "{{ range", "{{ with"].iter().map(|w| template.matches(w).count()).sum::<usize>();
+            let opened =
+                ["{{ if", "{{ range", "{{ with"].iter().map(|w| template.matches(w).count()).sum::<usize>();
             assert_eq!(opened, template.matches("{{ end }}").count(), "{}", stage["metadata"]["name"]);
             assert_eq!(template.matches("{{").count(), template.matches("}}").count());
         }

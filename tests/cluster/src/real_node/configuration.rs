@@ -46,6 +46,8 @@ root = "{data}/root"
 state = "{data}/state"
 [grpc]
   address = "{socket}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{data}/opt"
 [{cri}]
   sandbox_image = "{pause}"
   # Without CAP_SYS_RESOURCE, as inside another container, runc may not lower the score.

@@ -1,10 +1,6 @@
 //! The packet filter rules that kube-proxy, kubelet and CNI leave behind.
 
-use crate::{
-    command,
-    error::Error,
-    real_node::packages::find,
-};
+use crate::{command, error::Error, real_node::packages::find};
 
 const FAMILIES: [&str; 2] = ["iptables", "ip6tables"];
 const OURS: [&str; 2] = ["KUBE-", "CNI-"];
@@ -14,7 +10,9 @@ pub(crate) async fn remaining() -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     for family in FAMILIES {
         let saved = saved(family).await?;
-        found.extend(saved.lines().filter(|line| !line.starts_with('#') && names_ours(line)).map(str::to_owned));
+        found.extend(
+            saved.lines().filter(|line| !line.starts_with('#') && names_ours(line)).map(str::to_owned),
+        );
     }
     Ok(found)
 }
@@ -49,26 +47,28 @@ fn names_ours(line: &str) -> bool {
 
 /// Turns what `iptables-save` printed into the `iptables-restore` input that removes exactly our part.
 fn removal(saved: &str) -> String {
-    let mut script = String::new();
-    let (mut declared, mut rules, mut deleted, mut table) = (String::new(), String::new(), String::new(), "");
+    let mut script: Vec<String> = Vec::new();
+    let (mut declared, mut rules, mut deleted, mut table) = (Vec::new(), Vec::new(), Vec::new(), "");
     for line in saved.lines() {
         if let Some(name) = line.strip_prefix('*') {
-            (declared, rules, deleted, table) = (String::new(), String::new(), String::new(), name);
+            (declared, rules, deleted, table) = (Vec::new(), Vec::new(), Vec::new(), name);
         } else if let Some(chain) = line.strip_prefix(':').filter(|_| names_ours(line)) {
             let chain = chain.split_whitespace().next().unwrap_or_default();
             // Declaring a chain that exists empties it.
-            declared += &format!(":{chain} - [0:0]\n");
-            deleted += &format!("-X {chain}\n");
+            declared.push(format!(":{chain} - [0:0]"));
+            deleted.push(format!("-X {chain}"));
         } else if let Some(rule) = line.strip_prefix("-A ") {
             let in_our_chain = rule.split_whitespace().next().is_some_and(names_ours);
             if !in_our_chain && names_ours(rule) {
-                rules += &format!("-D {rule}\n");
+                rules.push(format!("-D {rule}"));
             }
         } else if line == "COMMIT" && !(declared.is_empty() && rules.is_empty()) {
-            script += &format!("*{table}\n{declared}{rules}{deleted}COMMIT\n");
+            script.push(format!("*{table}"));
+            script.extend([&declared, &rules, &deleted].into_iter().flatten().cloned());
+            script.push("COMMIT".into());
         }
     }
-    script
+    script.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use crate::{
     error::{Doing, Error},
-    network,
     process::{self, Process},
 };
 
 const SHIM_SOCKETS: &str = "/run/containerd/s";
+const DEVICE_SOCKETS: &str = "/var/lib/kubelet/device-plugins";
 const CNI_RESULTS: &str = "/var/lib/cni/results";
 const LOG_LINKS: &str = "/var/log/containers";
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -26,7 +26,7 @@ const FOLDERS: [&str; 9] = [
     CNI_RESULTS,
     "/var/lib/cni",
     LOG_LINKS,
-    "/var/lib/kubelet/device-plugins",
+    DEVICE_SOCKETS,
     "/var/lib/kubelet",
     "/opt/cni",
 ];
@@ -96,15 +96,16 @@ fn remove_empty_folders(folder: &Path) {
 
 /// Files outside our folder, whose place containerd, CNI and the kubelet do not let us choose.
 pub(crate) fn remove_stray_files(run: &Path) {
-    for socket in entries(SHIM_SOCKETS) {
+    for socket in entries(SHIM_SOCKETS).into_iter().chain(entries(DEVICE_SOCKETS)) {
         let refused = UnixStream::connect(&socket).err();
         if refused.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
             let _ = fs::remove_file(socket);
         }
     }
     for result in entries(CNI_RESULTS) {
-        let name = result.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with(&format!("{}-", network::CNI_NETWORK)) {
+        // Each names the network namespace, which lies in our folder.
+        let ours = run.display().to_string();
+        if fs::read_to_string(&result).is_ok_and(|text| text.contains(&ours)) {
             let _ = fs::remove_file(result);
         }
     }

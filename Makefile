@@ -1,0 +1,14 @@
+# The test cluster. NODE=real|fake|both says what runs its Pods (default: real when root on Linux, else fake);
+# CLUSTER=own uses the cluster that KUBECONFIG names instead.
+TEST_CLUSTER = cargo run --quiet --package test-cluster --
+
+.PHONY: cluster-up cluster-down cluster-status
+
+cluster-up:
+	@$(TEST_CLUSTER) up $(if $(NODE),--node $(NODE))
+
+cluster-down:
+	@$(TEST_CLUSTER) down
+
+cluster-status:
+	@$(TEST_CLUSTER) status
