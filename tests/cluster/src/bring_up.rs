@@ -24,7 +24,7 @@ const NODE_LIMIT: Duration = Duration::from_secs(90);
 const SERVICE_ACCOUNT_LIMIT: Duration = Duration::from_mins(1);
 const ALREADY_UP_LIMIT: Duration = Duration::from_secs(3);
 
-/// Makes the cluster have the wanted nodes: from nothing, from one that lacks some, or by finding all in order.
+/// Makes the cluster have the wanted nodes: from nothing, from one that lacks some, or by finding all well.
 pub(crate) async fn bring_up(layout: &Layout, wanted: NodeKinds) -> Result<(), Error> {
     let _lock = Lock::take(layout).await?;
     let mut setup = planned(layout, wanted)?;

@@ -57,7 +57,7 @@ impl Cluster {
         self.config.clone()
     }
 
-    /// An administrator's client. Each runtime needs its own: connections end with the runtime that opened them.
+    /// An administrator's client. Each runtime needs its own: connections end with their runtime.
     pub fn client(&self) -> Result<Client, Error> {
         access::client(self.config.clone())
     }

@@ -1,5 +1,5 @@
 //! The one Kubernetes cluster that tests, demo and benchmarks run on: real control plane, and as nodes either
-//! fake ones (kwok) or this machine. `make cluster-up` brings it up and [`Cluster::up`] uses it or does the same.
+//! fake ones (kwok) or this machine. `make cluster-up` brings it up and [`Cluster::up`] does the same.
 
 mod access;
 mod binaries;

@@ -17,8 +17,8 @@ enum Command {
     /// Brings the cluster up, or adds the nodes that it lacks
     Up {
         /// Real where root on Linux, else fake
-        #[arg(long, env = "NODE", default_value_t = NodeKinds::default_here(), value_enum, hide_default_value = true)]
-        node: NodeKinds,
+        #[arg(long, env = "NODE", value_enum)]
+        node: Option<NodeKinds>,
     },
     /// Ends it and removes all it made, except the built programs
     Down,
@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<String, Error> {
     match command {
         Command::Up { node } => {
-            let cluster = Cluster::up(node).await?;
+            let cluster = Cluster::up(node.unwrap_or_else(NodeKinds::default_here)).await?;
             Ok(format!("up; export KUBECONFIG={}", cluster.kubeconfig_path().display()))
         }
         Command::Down => {

@@ -47,8 +47,8 @@ pub async fn down(layout: &Layout) -> Result<Vec<String>, Error> {
 
 async fn end_components(layout: &Layout) -> Result<Vec<String>, Error> {
     Progress::say("ending all components");
-    // The API server is done at once when nobody watches any more, and it writes to etcd until then. A containerd
-    // that still ran would clean up after each container that is killed.
+    // The API server is done at once when nobody watches any more, and it writes to etcd until then.
+    // A containerd that still ran would clean up after each container that is killed.
     let (servers, clients): (Vec<_>, Vec<_>) = Component::ALL
         .into_iter()
         .partition(|component| matches!(component, Component::Etcd | Component::ApiServer));

@@ -4,10 +4,13 @@
 
 use std::{fs, time::Duration};
 
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::{
+    api::core::v1::{Namespace, Pod},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{
     Api,
-    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams},
 };
 use serde_json::json;
 use test_cluster::{Cluster, Component, NodeKind, until};
@@ -48,6 +51,8 @@ async fn definitions_installed_by_several_callers_at_once_are_served_to_each() {
     };
     let counts = tokio::join!(install(), install(), install());
     assert_eq!(counts, (1, 1, 1));
+    let definitions: Api<CustomResourceDefinition> = Api::all(cluster.client().unwrap());
+    definitions.delete("samples.test-cluster.example", &DeleteParams::default()).await.unwrap();
 }
 
 #[tokio::test]

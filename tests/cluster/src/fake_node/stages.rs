@@ -149,7 +149,12 @@ fn pod_stages() -> Vec<Value> {
             "pod-resized",
             &[absent(".metadata.deletionTimestamp"), present(RUNNING), is_true(RESIZED)],
             0,
-            &json!([{ "patch": { "subresource": "status", "root": "status", "type": "json", "template": RESIZE } }]),
+            &json!([{ "patch": {
+                "subresource": "status",
+                "root": "status",
+                "type": "json",
+                "template": RESIZE,
+            } }]),
         ),
         stage(
             "Pod",
@@ -174,17 +179,38 @@ const HEARTBEAT_MS: u32 = 15_000;
 const READY: &str = r#".status.conditions[]? | select(.type == "Ready") | .status"#;
 const CONTAINERS_READY: &str = r#".status.conditions[]? | select(.type == "ContainersReady") | .status"#;
 
-const RUNNING_STATE: &str = "state: { running: { startedAt: {{ $started | Quote }} } }\n  restartCount: 0";
-const WAITING_CREATING: &str = "state: { waiting: { reason: ContainerCreating } }\n  restartCount: 0";
-const WAITING_PULL: &str =
-    "state: { waiting: { reason: ErrImagePull, message: {{ printf \"no such image: %s\" .image | Quote }} } }
+const RUNNING_STATE: &str = "state: { running: { startedAt: {{ $started | Quote }} } }
   restartCount: 0";
-const WAITING_PULL_BACK_OFF: &str = "state: { waiting: { reason: ImagePullBackOff, message: {{ printf \"Back-off pulling image %q: no such image\" .image | Quote }} } }
+const WAITING_CREATING: &str = "state: { waiting: { reason: ContainerCreating } }
   restartCount: 0";
-const CRASHED: &str = "state: { waiting: { reason: CrashLoopBackOff, message: back-off 40s restarting failed container } }
-  lastState: { terminated: { exitCode: 1, reason: Error, startedAt: {{ $started | Quote }}, finishedAt: {{ $now | Quote }} } }
+const WAITING_PULL: &str = r#"state:
+    waiting:
+      reason: ErrImagePull
+      message: {{ printf "no such image: %s" .image | Quote }}
+  restartCount: 0"#;
+const WAITING_PULL_BACK_OFF: &str = r#"state:
+    waiting:
+      reason: ImagePullBackOff
+      message: {{ printf "Back-off pulling image %q: no such image" .image | Quote }}
+  restartCount: 0"#;
+const CRASHED: &str = "state:
+    waiting:
+      reason: CrashLoopBackOff
+      message: back-off 40s restarting failed container
+  lastState:
+    terminated:
+      exitCode: 1
+      reason: Error
+      startedAt: {{ $started | Quote }}
+      finishedAt: {{ $now | Quote }}
   restartCount: 3";
-const FAILED: &str = "state: { terminated: { exitCode: 3, reason: Error, message: failed as asked for, startedAt: {{ $started | Quote }}, finishedAt: {{ $now | Quote }} } }
+const FAILED: &str = "state:
+    terminated:
+      exitCode: 3
+      reason: Error
+      message: failed as asked for
+      startedAt: {{ $started | Quote }}
+      finishedAt: {{ $now | Quote }}
   restartCount: 0";
 
 const READY_TRUE: &str = r#"
@@ -233,12 +259,19 @@ observedGeneration: {{{{ .metadata.generation }}}}
 phase: {phase}
 startTime: {{{{ $started | Quote }}}}
 conditions:
-- {{ type: ContainersReady, status: "{status}", reason: {reason}, lastTransitionTime: {{{{ $now | Quote }}}} }}
-{{{{ if {gates} }}}}
-- {{ type: Ready, status: "False", reason: ReadinessGatesNotReady, lastTransitionTime: {{{{ $now | Quote }}}} }}
-{{{{ else }}}}
-- {{ type: Ready, status: "{status}", reason: {reason}, lastTransitionTime: {{{{ $now | Quote }}}} }}
-{{{{ end }}}}
+- type: ContainersReady
+  status: "{status}"
+  reason: {reason}
+  lastTransitionTime: {{{{ $now | Quote }}}}
+- type: Ready
+  lastTransitionTime: {{{{ $now | Quote }}}}
+  {{{{ if {gates} }}}}
+  status: "False"
+  reason: ReadinessGatesNotReady
+  {{{{ else }}}}
+  status: "{status}"
+  reason: {reason}
+  {{{{ end }}}}
 {beginning}
 containerStatuses:
 {{{{ range .spec.containers }}}}
@@ -269,7 +302,8 @@ hostIPs:
 - ip: {{ . | Quote }}
 {{ end }}
 {{ end }}
-{{ with PodIPsWith .spec.nodeName (or .spec.hostNetwork false) .metadata.uid .metadata.name .metadata.namespace }}
+{{ $meta := .metadata }}
+{{ with PodIPsWith .spec.nodeName (or .spec.hostNetwork false) $meta.uid $meta.name $meta.namespace }}
 podIP: {{ index . 0 | Quote }}
 podIPs:
 {{ range . }}
@@ -288,7 +322,12 @@ initContainerStatuses:
   started: true
   state: { running: { startedAt: {{ $now | Quote }} } }
   {{ else }}
-  state: { terminated: { exitCode: 0, reason: Completed, startedAt: {{ $now | Quote }}, finishedAt: {{ $now | Quote }} } }
+  state:
+    terminated:
+      exitCode: 0
+      reason: Completed
+      startedAt: {{ $now | Quote }}
+      finishedAt: {{ $now | Quote }}
   {{ end }}
 {{ end }}
 {{ end }}

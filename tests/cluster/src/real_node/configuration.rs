@@ -152,7 +152,12 @@ fn kube_proxy(setup: &Setup) -> String {
         "metricsBindAddress": local(setup.state.ports.proxy_metrics),
         "iptables": { "masqueradeAll": bridged_unseen, "minSyncPeriod": "100ms" },
         // The host's connection tracking is left as it is.
-        "conntrack": { "maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
+        "conntrack": {
+            "maxPerCore": 0,
+            "min": 0,
+            "tcpEstablishedTimeout": "0s",
+            "tcpCloseWaitTimeout": "0s",
+        },
     });
     format!("{configuration:#}\n")
 }
