@@ -8,10 +8,9 @@ use std::{
 
 use jiff::Timestamp;
 use kube::{Client, runtime::events::Recorder};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backoff::Jitter, image_check::Answers, memory::Memory, reference_cache::ReferenceCache, references::HashKey,
+    backoff::Jitter, image_check::Answers, memory::Memory, readiness::Pending, reference_cache::ReferenceCache, references::HashKey,
     stores::Stores,
 };
 
@@ -53,8 +52,8 @@ pub struct Context {
     pub hash_key: Option<HashKey>,
     pub references: ReferenceCache,
     pub image_answers: Answers,
-    /// Cancelled once every cache holds what there is; no pass begins before.
-    pub filled: CancellationToken,
+    /// No pass begins before every cache is filled.
+    pub pending: Pending,
     memories: Mutex<HashMap<String, Memory>>,
 }
 
@@ -77,7 +76,7 @@ impl Context {
             hash_key,
             references: ReferenceCache::default(),
             image_answers: Answers::default(),
-            filled: CancellationToken::new(),
+            pending: Pending::new(Stores::KINDS),
             memories: Mutex::default(),
         }
     }

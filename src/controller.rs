@@ -23,6 +23,7 @@ use crate::{
     context::Context,
     error::{Error, Retry as Class},
     memory::{Memory, Retry, Wish, after},
+    readiness::Pending,
     reconcile,
     references::{Source, SourceKind},
     stores::Stores,
@@ -78,40 +79,40 @@ pub fn caches() -> (Stores, Writers) {
 /// Reconciles until `shutdown`, and lets what is under way finish.
 pub async fn run(ctx: Arc<Context>, writers: Writers, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
     let Writers { workspaces, pods, probes, volume_claims, services, classes, namespaces } = writers;
-    let client = &ctx.client;
+    let (client, pending) = (&ctx.client, &ctx.pending);
     let namespace = ctx.settings.namespace.as_deref();
     let ours = || watch::config(Some(names::WORKSPACE));
     let store = ctx.stores.workspaces.clone();
 
-    let main = watch::cached("Workspace", watch::scope(client, namespace), watch::config(None), workspaces);
+    let main = watch::cached(pending, "Workspace", watch::scope(client, namespace), watch::config(None), workspaces);
     let (in_class, in_namespace) = (store.clone(), store.clone());
     let controller = Controller::for_stream(forgetting(Arc::clone(&ctx), main).applied_objects(), store)
         .with_config(controller::Config::default().concurrency(ctx.settings.concurrency))
         .watches_stream(
-            watch::cached("Pod", watch::scope(client, namespace), ours(), pods).touched_objects(),
+            watch::cached(pending, "Pod", watch::scope(client, namespace), ours(), pods).touched_objects(),
             |pod| by_label(&pod, names::WORKSPACE),
         )
         .watches_stream(
-            watch::cached("Pod", watch::scope(client, namespace), watch::config(Some(names::PROBE_FOR)), probes)
+            watch::cached(pending, "probe Pod", watch::scope(client, namespace), watch::config(Some(names::PROBE_FOR)), probes)
                 .touched_objects(),
             |probe| by_label(&probe, names::PROBE_FOR),
         )
         .watches_stream(
-            watch::cached("PersistentVolumeClaim", watch::scope(client, namespace), ours(), volume_claims)
+            watch::cached(pending, "PersistentVolumeClaim", watch::scope(client, namespace), ours(), volume_claims)
                 .touched_objects(),
             |claim| by_label(&claim, names::WORKSPACE),
         )
         .watches_stream(
-            watch::cached("Service", watch::scope(client, namespace), ours(), services).touched_objects(),
+            watch::cached(pending, "Service", watch::scope(client, namespace), ours(), services).touched_objects(),
             |service| by_label(&service, names::WORKSPACE),
         )
         .watches_stream(
-            watch::cached("WorkspaceClass", Api::all(client.clone()), watch::config(None), classes)
+            watch::cached(pending, "WorkspaceClass", Api::all(client.clone()), watch::config(None), classes)
                 .touched_objects(),
             move |class| users_of_class(&in_class.state(), &class.name_any()),
         )
         .watches_stream(
-            namespaces_watch(client, namespace, namespaces)
+            namespaces_watch(pending, client, namespace, namespaces)
                 .touched_objects()
                 .predicate_filter(predicates::annotations, kube::runtime::PredicateConfig::default()),
             move |namespace| all_in(&in_namespace.state(), &namespace.name_any()),
@@ -160,6 +161,7 @@ fn with_references(controller: Controller<Guarded>, ctx: &Arc<Context>, namespac
 }
 
 fn namespaces_watch(
+    pending: &Pending,
     client: &Client,
     namespace: Option<&str>,
     writer: Writer<PartialObjectMeta<Namespace>>,
@@ -168,7 +170,7 @@ fn namespaces_watch(
         Some(name) => watch::config(None).fields(&format!("metadata.name={name}")),
         None => watch::config(None),
     };
-    watch::cached("Namespace", Api::all(client.clone()), config, writer)
+    watch::cached(pending, "Namespace", Api::all(client.clone()), config, writer)
 }
 
 /// What is remembered of a workspace goes with it.

@@ -29,6 +29,7 @@ pub mod image_check;
 pub mod memory;
 pub mod observe;
 pub mod quota;
+pub mod readiness;
 pub mod reconcile;
 pub mod reference_cache;
 pub mod refusal;

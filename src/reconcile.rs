@@ -31,7 +31,7 @@ pub async fn reconcile(
     cached: &Arc<Workspace>,
     memory: &mut Memory,
 ) -> Result<Option<Timestamp>, Error> {
-    ctx.filled.cancelled().await;
+    ctx.pending.wait().await;
     let mut pass = Pass { ctx, owner: observe::owner(cached), workspace: memory.newest(cached), memory };
     let mut situation = pass.observe().await?;
     for _ in 0..MOST_STEPS {

@@ -13,8 +13,7 @@ use crate::{
     api::names,
     context::{Context, Settings},
     controller, hash_key,
-    server::{self, Pending},
-    stores::Stores,
+    server,
 };
 
 /// What to run.
@@ -54,15 +53,7 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     let context = Arc::new(context);
 
     let tasks = TaskTracker::new();
-    let pending = Pending::new(Stores::KINDS.to_vec());
-    let ready = (Arc::clone(&context), pending.clone());
-    let readiness = tasks.spawn(async move {
-        let (context, pending) = ready;
-        if context.stores.wait_until_filled(|kind| pending.done(kind)).await.is_ok() {
-            tracing::info!("every cache is filled");
-            context.filled.cancel();
-        }
-    });
+    let pending = context.pending.clone();
     let failed = CancellationToken::new();
     let serving = listen.map(|address| {
         let (stop, failed) = (stop.clone(), failed.clone());
@@ -79,7 +70,6 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
         () = controller::run(context, writers, stop.clone().cancelled_owned()) => {}
         () = failed.cancelled() => {}
     }
-    readiness.abort();
     stop.cancel();
     match serving {
         Some(serving) => serving.await.unwrap_or(Ok(())).map_err(Error::Server),

@@ -1,31 +1,12 @@
 //! `/livez` and `/readyz`. Being alive does not depend on the API server; being ready means that every cache
 //! holds what there is.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::net::SocketAddr;
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use tokio::net::TcpListener;
 
-use crate::context::lock;
-
-/// What readiness still waits for.
-#[derive(Clone, Default)]
-pub struct Pending(Arc<Mutex<Vec<&'static str>>>);
-
-impl Pending {
-    /// Waits for these.
-    pub fn new(names: Vec<&'static str>) -> Self {
-        Self(Arc::new(Mutex::new(names)))
-    }
-
-    /// This one is there.
-    pub fn done(&self, name: &str) {
-        lock(&self.0).retain(|pending| *pending != name);
-    }
-}
+use crate::readiness::Pending;
 
 /// The port could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +31,7 @@ pub async fn serve(
 }
 
 async fn readyz(State(pending): State<Pending>) -> (StatusCode, String) {
-    let pending = lock(&pending.0).join(", ");
+    let pending = pending.kinds().join(", ");
     if pending.is_empty() {
         (StatusCode::OK, "ok".to_owned())
     } else {

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Resource,
     core::{DeserializeGuard, PartialObjectMeta},
-    runtime::reflector::{ObjectRef, Store, store::WriterDropped},
+    runtime::reflector::{ObjectRef, Store},
 };
 
 use crate::{
@@ -26,30 +26,9 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// The kinds that are waited for, in the order in which they are.
+    /// Their names, as far as readiness waits for them.
     pub const KINDS: &[&str] =
         &["Workspace", "Pod", "probe Pod", "PersistentVolumeClaim", "Service", "WorkspaceClass", "Namespace"];
-
-    /// Waits until every cache holds what there is, and tells each that does. For one caller only: a store wakes
-    /// no more than the last of several waiters.
-    pub async fn wait_until_filled(&self, filled: impl Fn(&'static str)) -> Result<(), WriterDropped> {
-        let Self { workspaces, pods, probes, volume_claims, services, classes, namespaces } = self;
-        workspaces.wait_until_ready().await?;
-        filled("Workspace");
-        pods.wait_until_ready().await?;
-        filled("Pod");
-        probes.wait_until_ready().await?;
-        filled("probe Pod");
-        volume_claims.wait_until_ready().await?;
-        filled("PersistentVolumeClaim");
-        services.wait_until_ready().await?;
-        filled("Service");
-        classes.wait_until_ready().await?;
-        filled("WorkspaceClass");
-        namespaces.wait_until_ready().await?;
-        filled("Namespace");
-        Ok(())
-    }
 
     /// The child of kind `K` that carries the workspace's name.
     pub fn child<K>(store: &Store<K>, namespace: &str, name: &str) -> Option<Arc<K>>

@@ -11,6 +11,8 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+use crate::readiness::Pending;
+
 /// A watch is renewed before load balancers cut idle connections.
 const RENEW_SECONDS: u32 = 180;
 
@@ -46,17 +48,23 @@ where
     isolated(kind, watcher(api, config).default_backoff()).modify(|object| object.managed_fields_mut().clear())
 }
 
-/// Watches into the cache behind `writer`.
+/// Watches into the cache behind `writer`, and tells `pending` when it is filled.
 pub fn cached<K>(
+    pending: &Pending,
     kind: &'static str,
     api: Api<K>,
     config: watcher::Config,
     writer: Writer<K>,
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    events(kind, api, config).reflect(writer)
+    let pending = pending.clone();
+    events(kind, api, config).reflect(writer).inspect(move |event| {
+        if let Ok(watcher::Event::InitDone) = event {
+            pending.done(kind);
+        }
+    })
 }
 
 /// Keeps a watch's errors out of whatever it is merged into.

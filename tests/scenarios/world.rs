@@ -1,0 +1,391 @@
+//! The ground a scenario stands on: an API server, a namespace of its own, an operator, and a user's hands.
+
+use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+    client::ClientBuilder,
+    core::NamespaceResourceScope,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use test_apiserver::{
+    ApiServer, ClientOptions, Running, TestClient,
+    recorder::{Log, RecordLayer, Request},
+};
+use test_cluster::{Cluster, Namespace, NodeKind};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use workspace_operator::{
+    api::{ConditionType, IncarnationNumber, Reason, Workspace, names},
+    context::Settings,
+    run::{self, Options},
+};
+
+use crate::pod_history::PodHistory;
+
+/// How long anything may take before a scenario fails. Generous: machines are shared.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How often is looked.
+const PACE: Duration = Duration::from_millis(25);
+
+/// An image whose Pod is Ready at once.
+pub const IMAGE: &str = "registry.test/busybox:1";
+
+pub enum Ground {
+    Memory { server: ApiServer, operator: TestClient, _running: Running },
+    Cluster { _namespace: Namespace },
+}
+
+/// Where a scenario takes place.
+pub struct World {
+    /// The user's client; its calls are not counted.
+    pub client: Client,
+    pub namespace: String,
+    pub ground: Ground,
+    pub settings: Settings,
+    pub restart_on_reference_change: bool,
+    /// Every Pod of the namespace that was ever seen.
+    pub pods: PodHistory,
+    operator_client: Client,
+    log: Log,
+    operator: Option<(CancellationToken, JoinHandle<Result<(), run::Error>>)>,
+}
+
+impl World {
+    /// An API server in memory, with the operator running.
+    pub async fn in_memory() -> Self {
+        let mut world = Self::in_memory_without_operator().await;
+        world.start_operator();
+        world
+    }
+
+    /// The same before the operator runs.
+    pub async fn in_memory_without_operator() -> Self {
+        let server = ApiServer::new();
+        let running = server.run();
+        server.create_namespace("test");
+        let operator = server.client_with(ClientOptions::named("operator"));
+        let (client, operator_client, log) = (server.client(), operator.client(), operator.log());
+        Self::new(client, operator_client, log, "test".to_owned(), Ground::Memory { server, operator, _running: running })
+    }
+
+    /// A real API server with simulated nodes, with the operator running.
+    pub async fn on_a_real_api_server() -> Self {
+        let mut world = Self::on_a_real_api_server_without_operator(NodeKind::Fake).await;
+        world.start_operator();
+        world
+    }
+
+    /// The same on nodes of that kind, before the operator runs.
+    pub async fn on_a_real_api_server_without_operator(nodes: NodeKind) -> Self {
+        let cluster = Cluster::up(nodes).await.unwrap();
+        let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+        cluster.install_crds(&crds).await.unwrap();
+        let namespace = cluster.namespace("scenario", nodes).await.unwrap();
+        let recorder = RecordLayer::new();
+        let counted = ClientBuilder::try_from(cluster.config()).unwrap().with_layer(&recorder).build();
+        let name = namespace.name().to_owned();
+        let client = cluster.client().unwrap();
+        Self::new(client, counted, recorder.log(), name, Ground::Cluster { _namespace: namespace })
+    }
+
+    fn new(client: Client, operator_client: Client, log: Log, namespace: String, ground: Ground) -> Self {
+        let settings = Settings { namespace: Some(namespace.clone()), ..Settings::default() };
+        let pods = PodHistory::begin(client.clone(), &namespace);
+        Self {
+            client,
+            namespace,
+            ground,
+            settings,
+            restart_on_reference_change: true,
+            pods,
+            operator_client,
+            log,
+            operator: None,
+        }
+    }
+
+    /// Starts the operator with the world's settings.
+    pub fn start_operator(&mut self) {
+        let stop = CancellationToken::new();
+        let options = Options {
+            settings: self.settings.clone(),
+            restart_on_reference_change: self.restart_on_reference_change,
+            hash_key_namespace: self.namespace.clone(),
+            listen: None,
+        };
+        let running = tokio::spawn(run::run(self.operator_client.clone(), options, stop.clone()));
+        self.operator = Some((stop, running));
+    }
+
+    /// Stops the operator in order.
+    pub async fn stop_operator(&mut self) {
+        if let Some((stop, running)) = self.operator.take() {
+            stop.cancel();
+            running.await.unwrap().unwrap();
+        }
+    }
+
+    /// Ends the operator in the middle of whatever it does.
+    pub async fn kill_operator(&mut self) {
+        if let Some((_, running)) = self.operator.take() {
+            running.abort();
+            let _ = running.await;
+        }
+    }
+
+    /// Starts a second operator, which nobody stops before the end.
+    pub fn start_another_operator(&self) -> JoinHandle<Result<(), run::Error>> {
+        let options = Options {
+            settings: self.settings.clone(),
+            restart_on_reference_change: self.restart_on_reference_change,
+            hash_key_namespace: self.namespace.clone(),
+            listen: None,
+        };
+        tokio::spawn(run::run(self.operator_client.clone(), options, CancellationToken::new()))
+    }
+
+    /// Objects of one kind in the world's namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The server in memory, to be told how to behave.
+    pub fn server(&self) -> Option<&ApiServer> {
+        match &self.ground {
+            Ground::Memory { server, .. } => Some(server),
+            Ground::Cluster { .. } => None,
+        }
+    }
+
+    /// The operator's own client in memory, to be faulted.
+    pub fn operator(&self) -> Option<&TestClient> {
+        match &self.ground {
+            Ground::Memory { operator, .. } => Some(operator),
+            Ground::Cluster { .. } => None,
+        }
+    }
+
+    // --- a user's hands ---
+
+    /// Creates any object from JSON.
+    pub async fn apply<K>(&self, object: Value) -> K
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug,
+    {
+        let object: K = serde_json::from_value(object).unwrap();
+        self.api().create(&PostParams::default(), &object).await.unwrap()
+    }
+
+    /// Creates a workspace with this spec.
+    pub async fn create(&self, name: &str, spec: Value) -> Workspace {
+        self.create_annotated(name, spec, json!({})).await
+    }
+
+    /// Creates a workspace with annotations.
+    pub async fn create_annotated(&self, name: &str, spec: Value, annotations: Value) -> Workspace {
+        self.apply(workspace(name, spec, annotations)).await
+    }
+
+    /// Changes the spec by a merge patch.
+    pub async fn change(&self, name: &str, spec: Value) -> Workspace {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        self.api().patch(name, &PatchParams::default(), &patch).await.unwrap()
+    }
+
+    /// Sets an annotation, or takes it away.
+    pub async fn annotate(&self, name: &str, key: &str, value: Option<&str>) -> Workspace {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+        self.api().patch(name, &PatchParams::default(), &patch).await.unwrap()
+    }
+
+    /// Asks for a restart now, and tells the time it asked for.
+    pub async fn restart(&self, name: &str) -> Timestamp {
+        let now = Timestamp::now();
+        self.annotate(name, names::RESTARTED_AT, Some(&now.to_string())).await;
+        now
+    }
+
+    /// Deletes a workspace.
+    pub async fn delete(&self, name: &str) {
+        self.api::<Workspace>().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    // --- what is seen ---
+
+    /// The workspace as it is.
+    pub async fn get(&self, name: &str) -> Workspace {
+        self.api().get(name).await.unwrap()
+    }
+
+    /// The workspace's Pod, if there is one.
+    pub async fn pod(&self, name: &str) -> Option<Pod> {
+        self.api().get_opt(name).await.unwrap()
+    }
+
+    /// Looks until `is_so`, and fails with what is there instead.
+    pub async fn until(&self, name: &str, what: &str, is_so: impl Fn(&Workspace) -> bool) -> Workspace {
+        let api: Api<Workspace> = self.api();
+        let mut last = None;
+        for _ in 0..LIMIT.as_millis() / PACE.as_millis() {
+            let found = api.get_opt(name).await.unwrap();
+            if let Some(workspace) = &found
+                && is_so(workspace)
+            {
+                return workspace.clone();
+            }
+            last = found;
+            tokio::time::sleep(PACE).await;
+        }
+        let status = last.and_then(|workspace| workspace.status);
+        let calls = self.log.requests();
+        let calls = shown(calls.rchunks(25).next().unwrap_or_default());
+        panic!("{name} was not {what} in time: {status:#?}\nthe operator's last calls:\n{calls}");
+    }
+
+    /// Looks until `found` answers with something.
+    pub async fn eventually<T, F>(&self, what: &str, mut found: impl FnMut() -> F) -> T
+    where
+        F: Future<Output = Option<T>>,
+    {
+        for _ in 0..LIMIT.as_millis() / PACE.as_millis() {
+            if let Some(found) = found().await {
+                return found;
+            }
+            tokio::time::sleep(PACE).await;
+        }
+        panic!("{what}: not in time");
+    }
+
+    /// Until it is Ready by its newest generation and every restart asked for was served.
+    pub async fn ready(&self, name: &str) -> Workspace {
+        self.until(name, "Ready and up to date", |workspace| {
+            is(workspace, ConditionType::Ready, "True")
+                && is(workspace, ConditionType::UpToDate, "True")
+                && observed(workspace)
+                && is_restart_served(workspace)
+        })
+        .await
+    }
+
+    /// Until start `number` or a later one is Ready.
+    pub async fn ready_at(&self, name: &str, number: i64) -> Workspace {
+        self.until(name, &format!("Ready at start {number}"), |workspace| {
+            is(workspace, ConditionType::Ready, "True") && starts(workspace) >= number && observed(workspace)
+        })
+        .await
+    }
+
+    /// Until a condition has this reason, by the newest generation.
+    pub async fn reason(&self, name: &str, type_: ConditionType, reason: Reason) -> Workspace {
+        self.until(name, &format!("{type_}/{reason}"), |workspace| {
+            condition(workspace, type_).is_some_and(|(_, shown, _)| shown == reason.as_str()) && observed(workspace)
+        })
+        .await
+    }
+
+    /// Until the workspace and its Pod are gone.
+    pub async fn gone(&self, name: &str) {
+        self.eventually(&format!("{name} and its Pod are gone"), || async {
+            let workspace = self.api::<Workspace>().get_opt(name).await.unwrap();
+            (workspace.is_none() && self.pod(name).await.is_none()).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets the operator do whatever it still wants to: until it asked for nothing for a while.
+    pub async fn quiet(&self) {
+        let mut calls = self.calls();
+        let mut since = tokio::time::Instant::now();
+        let limit = since + LIMIT;
+        while since.elapsed() < Duration::from_millis(750) {
+            tokio::time::sleep(PACE).await;
+            let now = self.calls();
+            if now != calls {
+                (calls, since) = (now, tokio::time::Instant::now());
+            }
+            assert!(tokio::time::Instant::now() < limit, "the operator does not come to rest");
+        }
+    }
+
+    fn calls(&self) -> usize {
+        // Watches are renewed by themselves.
+        self.log.requests().into_iter().filter(|call| !call.verb.is_watch_or_list()).count()
+    }
+
+    /// The operator's writes so far: no events, leases, dry runs or probe Pods.
+    pub fn writes(&self) -> Vec<Request> {
+        let is_key = |call: &Request| call.name.as_deref() == Some(names::HASH_KEY_SECRET);
+        self.log.writes_without_probes().into_iter().filter(|call| !is_key(call)).collect()
+    }
+
+    /// Counts from here on.
+    pub fn forget_writes(&self) {
+        self.log.clear();
+    }
+}
+
+/// The two verbs that are no sign of work.
+trait IsWatch {
+    fn is_watch_or_list(&self) -> bool;
+}
+
+impl IsWatch for test_apiserver::Verb {
+    fn is_watch_or_list(&self) -> bool {
+        matches!(self, Self::Watch | Self::List)
+    }
+}
+
+/// A workspace as JSON.
+pub fn workspace(name: &str, spec: Value, annotations: Value) -> Value {
+    json!({
+        "apiVersion": "workspaces.dev/v1alpha1",
+        "kind": "Workspace",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": spec,
+    })
+}
+
+/// Status, reason and message of a condition.
+pub fn condition(workspace: &Workspace, type_: ConditionType) -> Option<(String, String, String)> {
+    let conditions = &workspace.status.as_ref()?.conditions;
+    let found = conditions.iter().find(|condition| condition.type_ == type_.as_str())?;
+    Some((found.status.clone(), found.reason.clone(), found.message.clone()))
+}
+
+/// Whether a condition has this status.
+pub fn is(workspace: &Workspace, type_: ConditionType, status: &str) -> bool {
+    condition(workspace, type_).is_some_and(|(is, ..)| is == status)
+}
+
+/// How often it was started.
+pub fn starts(workspace: &Workspace) -> i64 {
+    let incarnation = workspace.status.as_ref().and_then(|status| status.incarnation.as_ref());
+    incarnation.map_or(0, |incarnation| {
+        let IncarnationNumber(number) = incarnation.number;
+        number
+    })
+}
+
+/// Whether status speaks of the newest spec.
+pub fn observed(workspace: &Workspace) -> bool {
+    workspace.status.as_ref().and_then(|status| status.observed_generation) == workspace.metadata.generation
+}
+
+fn is_restart_served(workspace: &Workspace) -> bool {
+    let asked = workspace.annotations().get(names::RESTARTED_AT).and_then(|time| time.parse::<Timestamp>().ok());
+    let served = workspace.status.as_ref().and_then(|status| status.last_handled_restart_at).map(|time| time.0);
+    asked.filter(|asked| *asked <= Timestamp::now()) <= served
+}
+
+/// What some assertions need in the message of a failure.
+pub fn shown<T: Debug>(things: &[T]) -> Arc<str> {
+    things.iter().map(|thing| format!("{thing:?}\n")).collect::<String>().replace("subresource: None, dry_run: false, is_probe: false, ", "").into()
+}
