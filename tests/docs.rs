@@ -1,0 +1,316 @@
+//! Holds the documentation and the examples against the code: what they name exists, and what they show is read
+//! whole.
+
+use std::{
+    collections::BTreeSet,
+    error::Error,
+    fs, io, iter, mem,
+    path::{Path, PathBuf},
+};
+
+use clap::CommandFactory;
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use workspace_operator::{
+    api::{ConditionType, Workspace, WorkspaceClass, names},
+    cli::Cli,
+};
+
+type TestResult = Result<(), Box<dyn Error>>;
+
+/// Programs whose flags are not ours.
+const OTHERS: &[&str] = &["kubectl", "cargo", "make"];
+
+#[test]
+fn the_page_of_conditions_has_exactly_the_rows_of_the_code() -> TestResult {
+    let told: Vec<[String; 3]> = read(Path::new("docs/conditions.md"))?
+        .rows
+        .into_iter()
+        .map(|row| {
+            assert!(row.cells.iter().all(|cell| !cell.is_empty()), "an empty cell: {:?}", row.cells);
+            let [status, reason, ..] = row.cells.as_slice() else { return Default::default() };
+            [row.heading, status.clone(), reason.clone()]
+        })
+        .collect();
+    let possible: BTreeSet<[String; 3]> = ConditionType::ALL
+        .iter()
+        .flat_map(|type_| type_.rows().iter().map(move |(status, reasons)| (type_, status, reasons)))
+        .flat_map(|(type_, status, reasons)| {
+            reasons.iter().map(move |reason| [type_.to_string(), status.to_string(), reason.to_string()])
+        })
+        .collect();
+    let unique: BTreeSet<_> = told.iter().cloned().collect();
+    assert_eq!(unique.len(), told.len(), "a row stands there twice");
+    let missing: Vec<_> = possible.difference(&unique).collect();
+    let invented: Vec<_> = unique.difference(&possible).collect();
+    assert!(missing.is_empty() && invented.is_empty(), "missing: {missing:?}; invented: {invented:?}");
+    Ok(())
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file_and_to_a_heading_in_it() -> TestResult {
+    let mut broken = Vec::new();
+    for page in pages()? {
+        for link in page.links.iter().filter(|link| !link.target.contains("://")) {
+            let (file, heading) = link.target.split_once('#').unwrap_or((&link.target, ""));
+            let path = match file {
+                "" => root().join(&page.path),
+                file => root().join(page.path.parent().unwrap_or(Path::new(""))).join(file),
+            };
+            let leads = path.exists() && (heading.is_empty() || read(&path)?.has_heading(heading));
+            if !leads {
+                broken.push(format!("{}: {}", page.path.display(), link.target));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    Ok(())
+}
+
+#[test]
+fn every_promise_links_to_a_test_that_exists() -> TestResult {
+    let is_test = |link: &&Link| link.target.ends_with(".rs") && is_identifier(&link.text);
+    let mut broken = Vec::new();
+    let mut count = 0;
+    for page in pages()? {
+        for link in page.links.iter().filter(is_test) {
+            let path = root().join(page.path.parent().unwrap_or(Path::new(""))).join(&link.target);
+            let code = fs::read_to_string(path).unwrap_or_default();
+            count += 1;
+            if !code.contains(&format!("fn {}(", link.text)) {
+                broken.push(format!("{}: {} in {}", page.path.display(), link.text, link.target));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert!(count > 0, "no promise links to a test");
+    Ok(())
+}
+
+#[test]
+fn every_flag_named_exists() -> TestResult {
+    let known = known_flags();
+    let mut unknown = Vec::new();
+    for page in pages()? {
+        for line in page.code.iter().flat_map(|code| code.text.lines()) {
+            let invented = flags_of_ours(line).into_iter().filter(|flag| !known.contains(flag));
+            unknown.extend(invented.map(|flag| format!("{}: --{flag}", page.path.display())));
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
+    Ok(())
+}
+
+#[test]
+fn every_manifest_is_read_whole() -> TestResult {
+    let blocks = pages()?.into_iter().flat_map(|page| {
+        let path = page.path.display().to_string();
+        page.code
+            .into_iter()
+            .filter(|code| code.language == "yaml")
+            .map(move |code| (path.clone(), code.text))
+    });
+    let mut manifests: Vec<(String, String)> = blocks.collect();
+    for path in files(Path::new("examples"), "yaml")? {
+        manifests.push((path.display().to_string(), fs::read_to_string(root().join(path))?));
+    }
+    let mut lost = Vec::new();
+    let mut count = 0;
+    for (place, text) in manifests {
+        for document in text.split("\n---\n") {
+            let given: Value =
+                serde_saphyr::from_str(document).map_err(|error| format!("{place}: {error}"))?;
+            let read = match given["kind"].as_str() {
+                Some("Workspace") => round_trip::<Workspace>(&given),
+                Some("WorkspaceClass") => round_trip::<WorkspaceClass>(&given),
+                _ => continue,
+            };
+            count += 1;
+            assert_eq!(given["apiVersion"], format!("{}/v1alpha1", names::GROUP), "{place}");
+            compare(&place, &given, &read.map_err(|error| format!("{place}: {error}"))?, &mut lost);
+        }
+    }
+    assert!(lost.is_empty(), "unknown or changed: {lost:#?}");
+    assert!(count > 0, "there is no manifest");
+    Ok(())
+}
+
+#[test]
+fn the_readme_shows_the_example_of_eight_lines() -> TestResult {
+    let readme = read(Path::new("README.md"))?;
+    let shown = readme.code.iter().find(|code| code.language == "yaml").map(|code| code.text.as_str());
+    let example = fs::read_to_string(root().join("examples/hello.yaml"))?;
+    assert_eq!((shown, example.lines().count()), (Some(example.as_str()), 8));
+    Ok(())
+}
+
+/// What a page of Markdown holds, as far as it is checked.
+#[derive(Default)]
+struct Page {
+    path: PathBuf,
+    headings: Vec<String>,
+    links: Vec<Link>,
+    /// Blocks and spans; a span has no language.
+    code: Vec<Code>,
+    rows: Vec<Row>,
+    cells: Vec<String>,
+}
+
+struct Link {
+    target: String,
+    text: String,
+}
+
+struct Code {
+    language: String,
+    text: String,
+}
+
+/// A row of a table, below a heading.
+struct Row {
+    heading: String,
+    cells: Vec<String>,
+}
+
+impl Page {
+    fn close(&mut self, tag: Tag, text: String) {
+        match tag {
+            Tag::Heading { .. } => self.headings.push(text),
+            Tag::Link { dest_url, .. } => self.links.push(Link { target: dest_url.into_string(), text }),
+            Tag::CodeBlock(CodeBlockKind::Fenced(language)) => {
+                self.code.push(Code { language: language.into_string(), text });
+            }
+            Tag::TableCell => self.cells.push(text),
+            Tag::TableHead => self.cells.clear(),
+            Tag::TableRow => {
+                let heading = self.headings.last().cloned().unwrap_or_default();
+                self.rows.push(Row { heading, cells: mem::take(&mut self.cells) });
+            }
+            _ => {}
+        }
+    }
+
+    fn has_heading(&self, anchor: &str) -> bool {
+        let anchor_of = |heading: &String| -> String {
+            let kept = heading.to_lowercase().replace(' ', "-");
+            kept.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect()
+        };
+        self.headings.iter().any(|heading| anchor_of(heading) == anchor)
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn pages() -> io::Result<Vec<Page>> {
+    let top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from);
+    top.into_iter().chain(files(Path::new("docs"), "md")?).map(|path| read(&path)).collect()
+}
+
+/// Every file below `folder` whose name ends so, relative to the repository.
+fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root().join(folder))? {
+        let entry = entry?;
+        let path = folder.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            found.extend(files(&path, extension)?);
+        } else if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn read(path: &Path) -> io::Result<Page> {
+    let markdown = fs::read_to_string(root().join(path))?;
+    let mut page = Page { path: path.to_owned(), ..Page::default() };
+    let mut open: Vec<(Tag, String)> = Vec::new();
+    for event in Parser::new_ext(&markdown, Options::ENABLE_TABLES) {
+        let text = match event {
+            Event::Start(tag) => {
+                open.push((tag, String::new()));
+                continue;
+            }
+            Event::End(_) => {
+                if let Some((tag, text)) = open.pop() {
+                    page.close(tag, text);
+                }
+                continue;
+            }
+            Event::Code(text) => {
+                page.code.push(Code { language: String::new(), text: text.to_string() });
+                text
+            }
+            Event::Text(text) => text,
+            Event::SoftBreak => " ".into(),
+            _ => continue,
+        };
+        for (_, inside) in &mut open {
+            inside.push_str(&text);
+        }
+    }
+    Ok(page)
+}
+
+fn is_identifier(text: &str) -> bool {
+    text.contains('_') && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn known_flags() -> BTreeSet<String> {
+    let mut command = Cli::command();
+    command.build();
+    iter::once(&command)
+        .chain(command.get_subcommands())
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(|argument| argument.get_long().map(str::to_owned))
+        .collect()
+}
+
+/// The flags on a line that go to the operator. In prose a flag stands alone; behind another program's name it is
+/// that program's, but for what `cargo run` passes on.
+fn flags_of_ours(line: &str) -> Vec<String> {
+    let line = line.trim_start_matches(['#', ' ']);
+    let program = line.split_whitespace().next().unwrap_or_default();
+    let ours = match line.split_once(" -- ") {
+        Some((_, passed_on)) if program == "cargo" => passed_on,
+        _ if OTHERS.contains(&program) => "",
+        _ => line,
+    };
+    let name = |word: &str| -> Option<String> {
+        let flag = word.trim_matches(['[', ']', '(', ')', '"']).strip_prefix("--")?;
+        let name = flag.split(['=', ',', '.', ']']).next()?;
+        name.starts_with(|c: char| c.is_ascii_lowercase()).then(|| name.to_owned())
+    };
+    ours.split_whitespace().filter_map(name).collect()
+}
+
+fn round_trip<K: DeserializeOwned + Serialize>(given: &Value) -> serde_json::Result<Value> {
+    serde_json::to_value(serde_json::from_value::<K>(given.clone())?)
+}
+
+/// Notes what of `given` did not survive being read: serde drops unknown fields without a word.
+fn compare(place: &str, given: &Value, read: &Value, lost: &mut Vec<String>) {
+    match (given, read) {
+        (Value::Object(given), Value::Object(read)) => {
+            for (name, value) in given {
+                compare(&format!("{place}.{name}"), value, read.get(name).unwrap_or(&Value::Null), lost);
+            }
+        }
+        (Value::Array(given), Value::Array(read)) if given.len() == read.len() => {
+            for (index, (given, read)) in given.iter().zip(read).enumerate() {
+                compare(&format!("{place}[{index}]"), given, read, lost);
+            }
+        }
+        _ if scalar(given) == scalar(read) => {}
+        _ => lost.push(place.to_owned()),
+    }
+}
+
+/// A quantity may be written as a number and is read as text.
+fn scalar(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
