@@ -6,7 +6,13 @@ use workspace_operator::api::ConditionType;
 
 use crate::world::{IMAGE, World, is, shown, starts};
 
-pub async fn a_workspace_becomes_ready_with_its_companions(world: World) {
+scenarios!(
+    a_workspace_becomes_ready_with_its_companions,
+    a_workspace_costs_at_most_six_writes_to_ready,
+    a_healthy_workspace_costs_no_write,
+);
+
+async fn a_workspace_becomes_ready_with_its_companions(world: World) {
     world.create("x", full()).await;
     let ready = world.ready("x").await;
     assert_eq!(starts(&ready), 1);
@@ -21,14 +27,14 @@ pub async fn a_workspace_becomes_ready_with_its_companions(world: World) {
     assert_eq!(claim.metadata.owner_references, None, "a retained volume has no owner from the start");
 }
 
-pub async fn a_workspace_costs_at_most_six_writes_to_ready(world: World) {
+async fn a_workspace_costs_at_most_six_writes_to_ready(world: World) {
     world.create("x", full()).await;
     world.ready("x").await;
     let writes = world.writes();
     assert!(writes.len() <= 6, "{} writes: {}", writes.len(), shown(&writes));
 }
 
-pub async fn a_healthy_workspace_costs_no_write(mut world: World) {
+async fn a_healthy_workspace_costs_no_write(mut world: World) {
     world.create("x", full()).await;
     world.ready("x").await;
     world.quiet().await;

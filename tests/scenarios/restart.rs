@@ -6,7 +6,15 @@ use workspace_operator::api::names;
 
 use crate::world::{IMAGE, World, shown, starts};
 
-pub async fn an_annotation_gives_one_new_pod(world: World) {
+scenarios!(
+    an_annotation_gives_one_new_pod,
+    a_restart_costs_at_most_five_writes,
+    a_removed_restart_annotation_restarts_nothing,
+    ten_restarts_at_once_stop_at_most_twice,
+    restart_before_the_first_pod_gives_exactly_one_pod,
+);
+
+async fn an_annotation_gives_one_new_pod(world: World) {
     world.create("x", json!({"image": IMAGE})).await;
     let before = world.ready("x").await;
     let asked = world.restart("x").await;
@@ -19,7 +27,7 @@ pub async fn an_annotation_gives_one_new_pod(world: World) {
     world.pods.assert_one_at_a_time("x");
 }
 
-pub async fn a_restart_costs_at_most_five_writes(world: World) {
+async fn a_restart_costs_at_most_five_writes(world: World) {
     world.create("x", json!({"image": IMAGE, "storage": {"size": "1Gi"}, "ports": [{"containerPort": 80}]})).await;
     world.ready("x").await;
     world.quiet().await;
@@ -31,7 +39,7 @@ pub async fn a_restart_costs_at_most_five_writes(world: World) {
     assert!(writes.len() <= 5, "{} writes: {}", writes.len(), shown(&writes));
 }
 
-pub async fn a_removed_restart_annotation_restarts_nothing(world: World) {
+async fn a_removed_restart_annotation_restarts_nothing(world: World) {
     world.create("x", json!({"image": IMAGE})).await;
     world.ready("x").await;
     world.restart("x").await;
@@ -45,7 +53,7 @@ pub async fn a_removed_restart_annotation_restarts_nothing(world: World) {
     assert_eq!(starts(&world.get("x").await), 2);
 }
 
-pub async fn ten_restarts_at_once_stop_at_most_twice(world: World) {
+async fn ten_restarts_at_once_stop_at_most_twice(world: World) {
     world.create("x", json!({"image": IMAGE})).await;
     world.ready("x").await;
     let mut newest = Timestamp::UNIX_EPOCH;
@@ -59,7 +67,7 @@ pub async fn ten_restarts_at_once_stop_at_most_twice(world: World) {
     world.pods.assert_one_at_a_time("x");
 }
 
-pub async fn restart_before_the_first_pod_gives_exactly_one_pod(world: World) {
+async fn restart_before_the_first_pod_gives_exactly_one_pod(world: World) {
     for round in 0..100 {
         let name = format!("x{round}");
         let asked = Timestamp::now();

@@ -1,0 +1,1 @@
+//! What a user can get wrong: a clear answer each, and no harm to anything else.

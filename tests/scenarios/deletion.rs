@@ -1,0 +1,1 @@
+//! Deleting workspaces and what stays.

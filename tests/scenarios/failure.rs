@@ -1,0 +1,1 @@
+//! Lost Pods, crash loops, deadlines.

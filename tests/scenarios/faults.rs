@@ -1,0 +1,1 @@
+//! What the operator makes of an API server that fails, lies or falls silent.

@@ -1,0 +1,1 @@
+//! A new image is looked for before a serving Pod is stopped.

@@ -1,0 +1,1 @@
+//! Secrets and ConfigMaps the environment refers to.

@@ -1,0 +1,1 @@
+//! Lost and stale status, two operators, an operator killed at any step.

@@ -1,0 +1,1 @@
+//! The volume: growth, retention, existing claims, loss.
