@@ -45,3 +45,6 @@ pub mod server;
 pub mod telemetry;
 pub mod unreadable;
 pub mod watch;
+
+#[cfg(test)]
+mod fixtures;

@@ -83,3 +83,6 @@ fn address(s: &Situation) -> Option<String> {
         Err(_) => s.status.address.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;
