@@ -103,7 +103,9 @@ pub enum Waiting {
 pub fn decide(s: &Situation) -> Step {
     if s.is_deleting {
         return match &s.pod {
-            PodState::Ours(pod) if !pod.view.is_terminating() => Step::Delete { uid: pod.view.uid().to_owned() },
+            PodState::Ours(pod) if !pod.view.is_terminating() => {
+                Step::Delete { uid: pod.view.uid().to_owned() }
+            }
             _ => Step::Rest(Rest::Deleting),
         };
     }
