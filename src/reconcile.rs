@@ -233,7 +233,11 @@ impl Pass<'_> {
                 let no = apply::name_taken("Pod", &self.owner.name);
                 self.refuse(situation, no);
             }
-            found => situation.pod = found,
+            found => {
+                situation.pod = found;
+                self.memory.refused = None;
+                situation.refusal = None;
+            }
         }
         Ok(())
     }
