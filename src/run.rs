@@ -13,6 +13,7 @@ use crate::{
     api::names,
     context::{Context, Settings},
     controller, hash_key,
+    readiness::Pending,
     server,
 };
 
@@ -54,6 +55,7 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
 
     let tasks = TaskTracker::new();
     let pending = context.pending.clone();
+    let unready = pending.clone();
     let failed = CancellationToken::new();
     let serving = listen.map(|address| {
         let (stop, failed) = (stop.clone(), failed.clone());
@@ -69,10 +71,19 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     tokio::select! {
         () = controller::run(context, writers, stop.clone().cancelled_owned()) => {}
         () = failed.cancelled() => {}
+        () = stopped_unready(&stop, &unready) => {}
     }
     stop.cancel();
     match serving {
         Some(serving) => serving.await.unwrap_or(Ok(())).map_err(Error::Server),
         None => Ok(()),
+    }
+}
+
+/// kube's Controller ends only once its cache is filled. Before every cache is, no pass is under way.
+async fn stopped_unready(stop: &CancellationToken, pending: &Pending) {
+    stop.cancelled().await;
+    if pending.kinds().is_empty() {
+        std::future::pending().await
     }
 }
