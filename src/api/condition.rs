@@ -213,7 +213,7 @@ impl ConditionType {
                     False,
                     &[
                         R::AwaitingRestart, R::CheckingImage, R::RestartDeclined, R::PodRefused, R::QuotaExceeded,
-                        R::ReferenceMissing, R::VolumeTerminating, R::ClassNotFound, R::InvalidSpec,
+                        R::ReferenceMissing, R::VolumeTerminating, R::VolumeLost, R::ClassNotFound, R::InvalidSpec,
                         R::Progressing,
                     ],
                 ),

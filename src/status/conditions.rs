@@ -172,7 +172,8 @@ fn up_to_date(s: &Situation, step: &Step) -> Said {
             Waiting::Image { what, .. } => no(Reason::CheckingImage, what),
             Waiting::Declined { what, refusal } => no(declined(refusal.reason), &format!("{what}: {}", refusal.message)),
             Waiting::Blocked(blocked) => no(blocked.reason, &blocked.message),
-            Waiting::Volume { what } => no(Reason::VolumeTerminating, &format!("{what}: the volume claim is being deleted")),
+            Waiting::Volume { what, reason: Reason::VolumeLost } => no(Reason::VolumeLost, &format!("{what}: the volume claim is gone")),
+            Waiting::Volume { what, reason } => no(*reason, &format!("{what}: the volume claim is being deleted")),
         },
         Step::RecordStop(stop) => replacing(stop.cause, &stop.message),
         Step::Delete { .. } | Step::Rest(Rest::Stopping) => match &s.status.last_stop {
