@@ -97,8 +97,8 @@ pub enum Waiting {
     Declined { what: String, refusal: Refusal },
     /// The spec can't be carried out.
     Blocked(Blocked),
-    /// The volume is being deleted: its data lives as long as this Pod.
-    Volume { what: String },
+    /// The volume is being deleted or gone: its data lives as long as this Pod, and a successor could not start.
+    Volume { what: String, reason: Reason },
 }
 
 /// The next step for this situation.
@@ -170,8 +170,8 @@ fn replace(s: &Situation, pod: &PodFacts, change: Change) -> Step {
     if let Some(blocked) = blocked(s) {
         return waits(Waiting::Blocked(blocked));
     }
-    if s.volume == VolumeState::Terminating {
-        return waits(Waiting::Volume { what });
+    if let Some(reason) = volume_in_the_way(s) {
+        return waits(Waiting::Volume { what, reason });
     }
     if !pod.is_serving() {
         return stop(s, pod, cause, what);
@@ -190,12 +190,8 @@ fn start(s: &Situation) -> Step {
     if let Some(blocked) = blocked(s) {
         return Step::Rest(Rest::Blocked(blocked));
     }
-    match s.volume {
-        VolumeState::Terminating => return Step::Rest(Rest::Volume(Reason::VolumeTerminating)),
-        VolumeState::Lost if s.desired.restart.pending.is_none() => {
-            return Step::Rest(Rest::Volume(Reason::VolumeLost));
-        }
-        _ => {}
+    if let Some(reason) = volume_in_the_way(s) {
+        return Step::Rest(Rest::Volume(reason));
     }
     if s.incarnation().is_none() || s.is_stop_recorded() {
         return claim(s, None);
@@ -215,6 +211,15 @@ fn start(s: &Situation) -> Step {
     match &s.refusal {
         Some(refusal) if refusal.retry_at > s.now => Step::Rest(Rest::Refused(refusal.clone())),
         _ => Step::Start,
+    }
+}
+
+/// Only a restart asked for accepts an empty volume in place of a lost one.
+fn volume_in_the_way(s: &Situation) -> Option<Reason> {
+    match s.volume {
+        VolumeState::Terminating => Some(Reason::VolumeTerminating),
+        VolumeState::Lost if s.desired.restart.pending.is_none() => Some(Reason::VolumeLost),
+        _ => None,
     }
 }
 

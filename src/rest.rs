@@ -137,6 +137,8 @@ async fn adjust_pod(
     }
     let claim = match &pod.claim {
         Some(claim) => claim.clone(),
+        // What it was made from is not what is wanted now; status keeps the hash of it.
+        None if claimed_hash(situation) != Some(&effective.inputs.hash()) => return Ok(shape),
         None => Claim::new(
             pod.number,
             situation.incarnation().and_then(|incarnation| incarnation.generation),
@@ -148,4 +150,8 @@ async fn adjust_pod(
         apply::pod::patch_metadata(&ctx.client, owner, &body).await?;
     }
     Ok(shape)
+}
+
+fn claimed_hash(situation: &Situation) -> Option<&String> {
+    situation.incarnation().and_then(|incarnation| incarnation.inputs_hash.as_ref())
 }

@@ -35,6 +35,11 @@ pub fn next_visit(s: &Situation, step: &Step) -> Option<Timestamp> {
     times.into_iter().flatten().filter(|time| *time > s.now).min()
 }
 
+/// The earlier of two moments, where there are any.
+pub fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
+}
+
 fn of_rest(s: &Situation, rest: &Rest) -> Option<Timestamp> {
     let poll = Some(after(s.now, POLL));
     match rest {

@@ -275,6 +275,7 @@ impl ConditionType {
                         R::QuotaExceeded,
                         R::ReferenceMissing,
                         R::VolumeTerminating,
+                        R::VolumeLost,
                         R::ClassNotFound,
                         R::InvalidSpec,
                         R::Progressing,

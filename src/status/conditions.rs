@@ -201,8 +201,11 @@ fn up_to_date(s: &Situation, step: &Step) -> Said {
                 no(declined(refusal.reason), &format!("{what}: {}", refusal.message))
             }
             Waiting::Blocked(blocked) => no(blocked.reason, &blocked.message),
-            Waiting::Volume { what } => {
-                no(Reason::VolumeTerminating, &format!("{what}: the volume claim is being deleted"))
+            Waiting::Volume { what, reason: Reason::VolumeLost } => {
+                no(Reason::VolumeLost, &format!("{what}: the volume claim is gone"))
+            }
+            Waiting::Volume { what, reason } => {
+                no(*reason, &format!("{what}: the volume claim is being deleted"))
             }
         },
         Step::RecordStop(stop) => replacing(stop.cause, &stop.message),
