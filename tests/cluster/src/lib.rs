@@ -37,7 +37,7 @@ pub use crate::{
     error::Error,
     images::Image,
     layout::Layout,
-    namespace::Namespace,
+    namespace::{NODE_SELECTOR, Namespace},
     node_kind::{NODE_LABEL, NodeKind, NodeKinds},
     status::{Status, status},
     tear_down::down,
