@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The first delay.
 pub const BASE: Duration = Duration::from_secs(10);
 /// The longest delay.
-pub const CAP: Duration = Duration::from_secs(300);
+pub const CAP: Duration = Duration::from_mins(5);
 
 /// A number in [-1, 1] that spreads equal delays; an argument, so that the same call gives the same answer.
 #[derive(Clone, Copy, Debug, PartialEq)]

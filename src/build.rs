@@ -56,3 +56,6 @@ impl Owner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

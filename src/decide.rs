@@ -103,7 +103,9 @@ pub enum Waiting {
 pub fn decide(s: &Situation) -> Step {
     if s.is_deleting {
         return match &s.pod {
-            PodState::Ours(pod) if !pod.view.is_terminating() => Step::Delete { uid: pod.view.uid().to_owned() },
+            PodState::Ours(pod) if !pod.view.is_terminating() => {
+                Step::Delete { uid: pod.view.uid().to_owned() }
+            }
             _ => Step::Rest(Rest::Deleting),
         };
     }
@@ -142,15 +144,17 @@ fn running(s: &Situation, pod: &PodFacts) -> Step {
     if pod.number > s.number() {
         return if s.is_live { Step::TakeOver(pod.number) } else { Step::ReadBoth };
     }
-    if let Health::Finished(cause) = &pod.health {
-        return lost(s, cause, || Step::Delete { uid: pod.view.uid().to_owned() });
-    }
-    match change(s, Some(pod)) {
-        None => Step::Rest(Rest::Settled(blocked(s).map(Waiting::Blocked))),
-        Some(Change { cause: StopCause::InputsChanged, what }) if waits_for_restart(s) => {
+    let ended = match &pod.health {
+        Health::Finished(cause) => Some(cause),
+        Health::Ready | Health::NotReady(_) => None,
+    };
+    match (change(s, Some(pod)), ended) {
+        (None, Some(cause)) => lost(s, cause, || Step::Delete { uid: pod.view.uid().to_owned() }),
+        (None, None) => Step::Rest(Rest::Settled(blocked(s).map(Waiting::Blocked))),
+        (Some(Change { cause: StopCause::InputsChanged, what }), None) if waits_for_restart(s) => {
             Step::Rest(Rest::Settled(Some(Waiting::Strategy { what })))
         }
-        Some(change) => replace(s, pod, change),
+        (Some(change), _) => replace(s, pod, change),
     }
 }
 
@@ -212,8 +216,8 @@ fn start(s: &Situation) -> Step {
 /// A loss is counted once, then waited for, unless somebody wants something new; `next` goes on from there.
 fn lost(s: &Situation, cause: &Cause, next: impl FnOnce() -> Step) -> Step {
     let is_gone = matches!(s.pod, PodState::Gone | PodState::Absent);
-    if s.is_stop_recorded() || change(s, None).is_some() {
-        return if is_gone { claim(s, None) } else { next() };
+    if is_gone && change(s, None).is_some() {
+        return claim(s, None);
     }
     if !s.is_loss_recorded() {
         let failures = failure::count(&s.status, s.number(), cause, s.ready_since(), s.jitter, s.now);
@@ -281,3 +285,6 @@ fn claim(s: &Situation, failures: Option<Failures>) -> Step {
     let claim = Claim::new(s.number().next(), s.generation, restart, effective);
     Step::Claim(Box::new(claim), failures)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long a "yes" is good for.
-const GOOD_FOR: Duration = Duration::from_secs(600);
+const GOOD_FOR: Duration = Duration::from_mins(10);
 
 /// What the answer depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,7 +41,9 @@ pub enum Answer {
     Refused(String),
     /// Nobody knows.
     Unclear(&'static str),
-    Pending { until: Timestamp },
+    Pending {
+        until: Timestamp,
+    },
 }
 
 /// Asks for `effective`'s image on `node`, by a probe that outlives this pass.
@@ -149,9 +151,13 @@ fn read(probe: &PodView, until: Timestamp, now: Timestamp) -> Answer {
         return Answer::Obtainable;
     }
     if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
-        let message = || waiting.message.clone().unwrap_or_else(|| waiting.reason.clone().unwrap_or_default());
+        let message =
+            || waiting.message.clone().unwrap_or_else(|| waiting.reason.clone().unwrap_or_default());
         match waiting.reason.as_deref() {
-            Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError") => {
+            Some(
+                "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
+                | "ImageInspectError",
+            ) => {
                 return Answer::Refused(message());
             }
             // The container is being made: the image is there.
@@ -177,14 +183,18 @@ mod tests {
     use super::*;
 
     fn answer(state: Value, seconds: i64) -> Answer {
-        let pod = json!({"metadata": {}, "status": {"containerStatuses": [{"name": "main", "state": state}]}});
+        let pod =
+            json!({"metadata": {}, "status": {"containerStatuses": [{"name": "main", "state": state}]}});
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         read(&serde_json::from_value(pod).unwrap(), at(60), at(seconds))
     }
 
     #[test]
     fn running_or_terminated_is_obtainable() {
-        assert_eq!(answer(json!({"terminated": {"exitCode": 128, "reason": "StartError"}}), 0), Answer::Obtainable);
+        assert_eq!(
+            answer(json!({"terminated": {"exitCode": 128, "reason": "StartError"}}), 0),
+            Answer::Obtainable
+        );
         assert_eq!(answer(json!({"running": {}}), 0), Answer::Obtainable);
     }
 

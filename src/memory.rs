@@ -83,8 +83,16 @@ impl Wish {
 
 impl<K: PartialEq> Refused<K> {
     /// Notes another "no" to `what`: the delay grows while it is the same thing.
-    pub fn note(before: Option<&Self>, what: K, reason: crate::api::Reason, message: String, now: Timestamp, jitter: Jitter) -> Self {
-        let tries = before.filter(|before| before.what == what).map_or(1, |before| before.tries.saturating_add(1));
+    pub fn note(
+        before: Option<&Self>,
+        what: K,
+        reason: crate::api::Reason,
+        message: String,
+        now: Timestamp,
+        jitter: Jitter,
+    ) -> Self {
+        let tries =
+            before.filter(|before| before.what == what).map_or(1, |before| before.tries.saturating_add(1));
         let retry_at = after(now, backoff::delay(tries, backoff::BASE, backoff::CAP, jitter));
         Self { what, refusal: Refusal { reason, message, retry_at }, tries }
     }

@@ -84,7 +84,9 @@ async fn surroundings(ctx: &Context, workspace: &Workspace, owner: &Owner) -> Re
         references: None,
         existing_claim: ExistingClaim::NotAsked,
     };
-    let Ok((merged, _)) = resolve::desired::merged_spec(workspace, &around.classes) else { return Ok(around) };
+    let Ok((merged, _)) = resolve::desired::merged_spec(workspace, &around.classes) else {
+        return Ok(around);
+    };
     if let Some(name) = merged.storage.as_ref().and_then(|storage| storage.existing_claim.as_ref()) {
         around.existing_claim = volume::existing(ctx, &owner.namespace, name).await?;
     }

@@ -20,8 +20,12 @@ pub fn fits_without(message: &str, old: &PodView) -> bool {
     !requested.is_empty()
         && requested.iter().all(|(name, requested)| {
             let (Some(used), Some(limited)) = (used.get(name), limited.get(name)) else { return false };
-            let freed = freed.get(name).cloned().unwrap_or_default();
-            requested.clone() + used.clone() - freed <= *limited
+            let sum = requested.clone() + used.clone();
+            let needed = match freed.get(name) {
+                Some(freed) => sum - freed.clone(),
+                None => sum,
+            };
+            needed <= *limited
         })
 }
 
@@ -44,8 +48,12 @@ fn use_of(pod: &PodView) -> BTreeMap<String, ParsedQuantity> {
         ["pods", "count/pods"].map(|name| (name.to_owned(), one())).into();
     let mut add = |name: String, amount: &Quantity| {
         if let Ok(amount) = ParsedQuantity::try_from(amount) {
-            let sum = total.entry(name).or_default();
-            *sum = sum.clone() + amount;
+            // No sum begins with zero: its decimal format would be put on binary amounts.
+            let sum = match total.remove(&name) {
+                Some(sum) => sum + amount,
+                None => amount,
+            };
+            total.insert(name, sum);
         }
     };
     for container in &pod.spec.containers {
@@ -80,7 +88,8 @@ mod tests {
 
     #[test]
     fn more_than_is_free_does_not() {
-        let full = "exceeded quota: q, requested: requests.cpu=1, used: requests.cpu=2, limited: requests.cpu=2";
+        let full =
+            "exceeded quota: q, requested: requests.cpu=1, used: requests.cpu=2, limited: requests.cpu=2";
         assert!(!fits_without(full, &old("500m")));
     }
 

@@ -54,7 +54,9 @@ pub async fn keep_in_shape(
         apply::children::adjust_service(&ctx.client, owner, wanted.as_ref(), service.as_deref()).await?;
     }
     match pod {
-        Some(pod) if !pod.view.is_terminating() => adjust_pod(ctx, owner, situation, pod, effective, memory).await,
+        Some(pod) if !pod.view.is_terminating() => {
+            adjust_pod(ctx, owner, situation, pod, effective, memory).await
+        }
         _ => Ok(Shape::Settled),
     }
 }
@@ -71,16 +73,15 @@ async fn adjust_volume(
     let Some(own) = effective.own_volume() else { return Ok(()) };
     let wish = format!("{:?} {:?}", own.size, own.when_deleted);
     let waits = |refused: &&Refused<String>| refused.what == wish && refused.refusal.retry_at > situation.now;
-    let message = match memory.volume.as_ref().filter(waits) {
-        Some(refused) => Some(refused.refusal.message.clone()),
-        None => {
-            let no = apply::children::adjust_volume_claim(&ctx.client, owner, effective, live).await?;
-            memory.volume = no.clone().map(|message| {
-                let before = memory.volume.as_ref();
-                Refused::note(before, wish, Reason::VolumeRefused, message, situation.now, situation.jitter)
-            });
-            no
-        }
+    let message = if let Some(refused) = memory.volume.as_ref().filter(waits) {
+        Some(refused.refusal.message.clone())
+    } else {
+        let no = apply::children::adjust_volume_claim(&ctx.client, owner, effective, live).await?;
+        memory.volume = no.clone().map(|message| {
+            let before = memory.volume.as_ref();
+            Refused::note(before, wish, Reason::VolumeRefused, message, situation.now, situation.jitter)
+        });
+        no
     };
     if let (Some(message), VolumeState::Bound { note }) = (message, &mut situation.volume) {
         *note = Some(format!("the volume claim can't be changed: {message}"));

@@ -12,8 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api::names,
     context::{Context, Settings},
-    controller, hash_key,
-    server,
+    controller, hash_key, server,
 };
 
 /// What to run.
@@ -42,9 +41,10 @@ pub enum Error {
 /// Runs until `stop` is cancelled.
 pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
     let Options { settings, restart_on_reference_change, hash_key_namespace, listen } = options;
-    let key = match restart_on_reference_change {
-        true => Some(hash_key::load(&client, &hash_key_namespace).await?),
-        false => None,
+    let key = if restart_on_reference_change {
+        Some(hash_key::load(&client, &hash_key_namespace).await?)
+    } else {
+        None
     };
     let (stores, writers) = controller::caches();
     let reporter = Reporter { controller: names::FIELD_MANAGER.to_owned(), instance: None };

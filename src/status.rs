@@ -12,7 +12,10 @@ pub use progress::deadline;
 pub use worth::is_worth_writing;
 
 use crate::{
-    api::{ConditionType, WorkspaceStatus, status::{Failures, Stop}},
+    api::{
+        ConditionType, WorkspaceStatus,
+        status::{Failures, Stop},
+    },
     decide::Step,
     failure,
     situation::{PodState, Situation},
@@ -83,3 +86,6 @@ fn address(s: &Situation) -> Option<String> {
         Err(_) => s.status.address.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

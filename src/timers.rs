@@ -39,7 +39,9 @@ fn of_rest(s: &Situation, rest: &Rest) -> Option<Timestamp> {
     let poll = Some(after(s.now, POLL));
     match rest {
         Rest::BackingOff(time) => Some(*time),
-        Rest::Refused(refusal) | Rest::Settled(Some(Waiting::Declined { refusal, .. })) => Some(refusal.retry_at),
+        Rest::Refused(refusal) | Rest::Settled(Some(Waiting::Declined { refusal, .. })) => {
+            Some(refusal.retry_at)
+        }
         Rest::Settled(Some(Waiting::Image { until, .. })) => Some(*until),
         // An existing claim is nobody's child, and so watched by nobody.
         Rest::Blocked(_) if s.desired.missing.is_some() => poll,

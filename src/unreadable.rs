@@ -39,8 +39,7 @@ pub async fn tell(ctx: &Context, invalid: &InvalidObject) -> Result<(), Error> {
     ];
     let types: Vec<&str> = told.iter().map(|told| told.type_.as_str()).collect();
     let others = old.iter().filter(|condition| !types.contains(&condition.type_.as_str())).cloned();
-    let conditions: Vec<Condition> =
-        others.chain(merge(&old, told, generation, ctx.now())).collect();
+    let conditions: Vec<Condition> = others.chain(merge(&old, told, generation, ctx.now())).collect();
     if conditions == old {
         return Ok(());
     }

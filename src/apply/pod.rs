@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::core::v1::Pod,
-    apimachinery::pkg::api::resource::Quantity,
-};
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::api::resource::Quantity};
 use kube::{
     Api, Client,
     api::{Patch, PostParams},
@@ -93,7 +90,10 @@ pub async fn resize(
         }
     }
     let body = json!({"spec": {"containers": [{"name": names::MAIN_CONTAINER, "resources": resources}]}});
-    match pods(client, owner).patch_subresource("resize", &owner.name, &patch(), &Patch::Strategic(body)).await {
+    match pods(client, owner)
+        .patch_subresource("resize", &owner.name, &patch(), &Patch::Strategic(body))
+        .await
+    {
         Ok(_) => Ok(Made::Made(())),
         Err(error) => match refusal::of(Child::Pod, &error) {
             Some((reason, message)) => Ok(Made::Refused(reason, message)),

@@ -8,10 +8,7 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 
-use crate::{
-    api::names,
-    resolve::Effective,
-};
+use crate::{api::names, resolve::Effective};
 
 use super::Owner;
 
@@ -22,8 +19,9 @@ pub fn probe(owner: &Owner, effective: &Effective, node: &str) -> Pod {
     labels.remove(names::WORKSPACE);
     labels.insert(names::PROBE_FOR.to_owned(), owner.name.clone());
     // Some, since a ResourceQuota on compute refuses Pods without any.
-    let tiny: BTreeMap<String, Quantity> =
-        [("cpu", "10m"), ("memory", "16Mi")].map(|(name, value)| (name.to_owned(), Quantity(value.to_owned()))).into();
+    let tiny: BTreeMap<String, Quantity> = [("cpu", "10m"), ("memory", "16Mi")]
+        .map(|(name, value)| (name.to_owned(), Quantity(value.to_owned())))
+        .into();
     Pod {
         metadata: ObjectMeta {
             generate_name: Some(format!("{}-image-", owner.name)),

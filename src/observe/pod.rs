@@ -61,7 +61,9 @@ async fn state(
     pod: Arc<PodView>,
 ) -> Result<PodState, Error> {
     match ownership(&pod.metadata, &owner.name, &owner.uid) {
-        Ownership::Ours => facts(ctx, situation, memory, pod).await.map(PodState::Ours),
+        Ownership::Ours => {
+            facts(ctx, situation, memory, pod).await.map(|facts| PodState::Ours(Box::new(facts)))
+        }
         Ownership::Former => Ok(PodState::Former),
         Ownership::Retained | Ownership::Foreign => Ok(PodState::Absent),
     }
@@ -109,10 +111,11 @@ async fn mount_failure(ctx: &Context, pod: &PodView) -> Result<Option<String>, E
             return Ok(None);
         }
     };
-    let failed = events.items.into_iter().filter(|event| {
-        matches!(event.reason.as_deref(), Some("FailedAttachVolume" | "FailedMount"))
-    });
-    Ok(failed.filter_map(|event| event.message).last())
+    let failed = events
+        .items
+        .into_iter()
+        .filter(|event| matches!(event.reason.as_deref(), Some("FailedAttachVolume" | "FailedMount")));
+    Ok(failed.filter_map(|event| event.message).next_back())
 }
 
 /// Since when containers are in the making; none when they are not.

@@ -39,8 +39,10 @@ pub fn merge(old: &[Condition], told: Vec<Told>, generation: Option<i64>, now: T
                 reason: told.reason.to_string(),
                 message: told.message,
                 observed_generation: generation,
-                last_transition_time: unmoved
-                    .map_or_else(|| Time(whole_seconds(now)), |condition| condition.last_transition_time.clone()),
+                last_transition_time: unmoved.map_or_else(
+                    || Time(whole_seconds(now)),
+                    |condition| condition.last_transition_time.clone(),
+                ),
             }
         })
         .collect()
@@ -85,7 +87,7 @@ fn ready(obstacle: Option<&Obstacle>) -> Said {
 fn reconciling(progress: &Progress, obstacle: Option<&Obstacle>) -> Said {
     match progress {
         Progress::On { .. } => {
-            let reason = obstacle.map(|(reason, _)| reason.as_str()).unwrap_or("a change is tried");
+            let reason = obstacle.map_or("a change is tried", |(reason, _)| reason.as_str());
             said(ConditionStatus::True, Reason::Progressing, reason)
         }
         Progress::Settled => said(ConditionStatus::False, Reason::Settled, ""),
@@ -168,11 +170,17 @@ fn up_to_date(s: &Situation, step: &Step) -> Said {
     let no_pod = || said(ConditionStatus::Unknown, Reason::NoPod, "");
     match step {
         Step::Rest(Rest::Settled(Some(waiting))) => match waiting {
-            Waiting::Strategy { what } => no(Reason::AwaitingRestart, &format!("{what}; waits for the next start")),
+            Waiting::Strategy { what } => {
+                no(Reason::AwaitingRestart, &format!("{what}; waits for the next start"))
+            }
             Waiting::Image { what, .. } => no(Reason::CheckingImage, what),
-            Waiting::Declined { what, refusal } => no(declined(refusal.reason), &format!("{what}: {}", refusal.message)),
+            Waiting::Declined { what, refusal } => {
+                no(declined(refusal.reason), &format!("{what}: {}", refusal.message))
+            }
             Waiting::Blocked(blocked) => no(blocked.reason, &blocked.message),
-            Waiting::Volume { what } => no(Reason::VolumeTerminating, &format!("{what}: the volume claim is being deleted")),
+            Waiting::Volume { what } => {
+                no(Reason::VolumeTerminating, &format!("{what}: the volume claim is being deleted"))
+            }
         },
         Step::RecordStop(stop) => replacing(stop.cause, &stop.message),
         Step::Delete { .. } | Step::Rest(Rest::Stopping) => match &s.status.last_stop {

@@ -1,6 +1,11 @@
 //! A client of the server with its own faults and its own log.
 
-use kube::{Client, client::ClientBuilder};
+use futures::TryFutureExt;
+use kube::{
+    Client,
+    client::{ClientBuilder, retry::RetryPolicy},
+};
+use tower::{BoxError, retry::RetryLayer};
 
 use crate::{
     faults::{Faults, Matcher},
@@ -17,6 +22,9 @@ pub struct ClientOptions {
     pub name: String,
     /// The namespace of [`Client::default_namespace`].
     pub default_namespace: String,
+    /// Whether it tries again by itself on 429, 503 and 504, as a [`Client`] from a kubeconfig does. Each try is
+    /// recorded.
+    pub retries: bool,
 }
 
 impl Default for ClientOptions {
@@ -28,7 +36,7 @@ impl Default for ClientOptions {
 impl ClientOptions {
     /// A client of that name.
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), default_namespace: "default".to_owned() }
+        Self { name: name.to_owned(), default_namespace: "default".to_owned(), retries: false }
     }
 }
 
@@ -57,9 +65,16 @@ impl TestClient {
     pub fn client(&self) -> Client {
         let session = Session { name: self.options.name.clone(), faults: self.faults.clone() };
         let server = self.server.clone();
-        let serve =
-            tower::service_fn(move |request| service::serve(server.clone(), session.clone(), request));
-        ClientBuilder::new(serve, self.options.default_namespace.as_str()).with_layer(&self.log).build()
+        let serve = tower::service_fn(move |request| {
+            service::serve(server.clone(), session.clone(), request).map_err(BoxError::from)
+        });
+        let recorded =
+            ClientBuilder::new(serve, self.options.default_namespace.as_str()).with_layer(&self.log);
+        if self.options.retries {
+            recorded.with_layer(&RetryLayer::new(RetryPolicy::server_retry())).build()
+        } else {
+            recorded.build()
+        }
     }
 
     /// What it asked for so far.

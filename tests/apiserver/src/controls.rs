@@ -103,10 +103,10 @@ impl ApiServer {
         self.with(|state| state.store.get(kind, &Key::new(namespace, name)).cloned())
     }
 
-    /// All objects of a kind, by namespace and name.
+    /// All objects of a kind, of whatever group, by namespace and name.
     pub fn objects(&self, kind: &str) -> Vec<Arc<Value>> {
-        let Ok(kind) = known(kind) else { return Vec::new() };
-        self.with(|state| state.store.list(kind, None).cloned().collect())
+        let kinds = kind::KINDS.iter().filter(|known| known.kind == kind);
+        self.with(|state| kinds.flat_map(|kind| state.store.list(kind, None).cloned()).collect())
     }
 
     /// Changes an object, status aside, past the admission rules.

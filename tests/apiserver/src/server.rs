@@ -21,10 +21,9 @@ use crate::{
 
 /// How a server begins.
 pub struct Options {
-    /// UIDs and generated names follow from it.
-    pub seed: u64,
+    seed: u64,
     clock: Clock,
-    pub behaviour: Behaviour,
+    behaviour: Behaviour,
 }
 
 impl Default for Options {
@@ -34,6 +33,18 @@ impl Default for Options {
 }
 
 impl Options {
+    /// UIDs and generated names follow from it.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// What the simulated cluster does.
+    #[must_use]
+    pub fn behaviour(self, behaviour: Behaviour) -> Self {
+        Self { behaviour, ..self }
+    }
+
     /// Takes the time from there instead of the wall clock.
     #[must_use]
     pub fn clock(self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {

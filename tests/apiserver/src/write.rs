@@ -267,7 +267,9 @@ impl State {
         ] {
             object::set_metadata(&mut object, field, Some(old["metadata"][field].clone()));
         }
-        if kind.has(Trait::Generation) && desired(&object) != desired(old) {
+        // A binding is no wish of anyone's.
+        let is_binding = by.subresource.as_deref() == Some("binding");
+        if kind.has(Trait::Generation) && !is_binding && desired(&object) != desired(old) {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
             object["metadata"]["generation"] = json!(generation);
         }

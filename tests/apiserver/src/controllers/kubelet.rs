@@ -9,6 +9,7 @@ use super::{
     scheduler::NODE,
 };
 use crate::{
+    behaviour::Resizing,
     kind,
     object::{self, Key},
     removal::Deletion,
@@ -21,6 +22,7 @@ pub(crate) struct Life {
     began: Option<Timestamp>,
     restarted: Option<Timestamp>,
     deleted: Option<Timestamp>,
+    /// The containers' resources, as the node granted them.
     resources: Vec<Value>,
     reported: Option<Value>,
     /// Whether a `/late` Pod may start and a `/linger` Pod may go.
@@ -70,7 +72,7 @@ impl State {
 
     fn report(&mut self, key: &Key, pod: &Value, life: &mut Life, now: Timestamp) {
         let Some(kind) = kind::by_name("Pod") else { return };
-        if life.began.is_none() {
+        if life.began.is_none() || self.behaviour.resizing == Resizing::Done {
             let containers = object::list(pod, "/spec/containers");
             life.resources = containers.iter().map(|container| container["resources"].clone()).collect();
         }
@@ -125,6 +127,9 @@ impl State {
         let waiting = |reason, message: &str| Stage::Waiting { reason, message: message.to_owned() };
         if let Some((end, reason)) = &life.failed {
             return Stage::Failed { end: end.clone(), reason: reason.clone() };
+        }
+        if !life.has_run() && self.lacks_volume(pod) {
+            return waiting("ContainerCreating", "");
         }
         if let Some(missing) = self.missing_reference(pod).filter(|_| !life.has_run()) {
             return waiting("CreateContainerConfigError", &missing);

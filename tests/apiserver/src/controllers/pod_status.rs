@@ -59,7 +59,7 @@ pub(crate) struct Report<'a> {
     pub restarts: u32,
     pub last: Option<&'a Termination>,
     pub resizing: Resizing,
-    /// The containers' resources at the start, which a refused resize leaves in place.
+    /// The containers' resources, as the node granted them.
     pub resources: &'a [Value],
 }
 
@@ -72,6 +72,7 @@ impl Report<'_> {
                 Stage::Waiting { .. } | Stage::Running { .. } => "Running",
                 Stage::Failed { .. } => "Failed",
             },
+            "observedGeneration": pod["metadata"]["generation"],
             "hostIP": "10.0.0.1",
             "hostIPs": [{ "ip": "10.0.0.1" }],
             "startTime": self.started,
@@ -157,10 +158,7 @@ impl Report<'_> {
         });
         if has_run {
             status["containerID"] = json!(id);
-            let resources = match (self.resizing, self.resources.get(position)) {
-                (Resizing::Deferred | Resizing::Infeasible, Some(first)) => first,
-                _ => &container["resources"],
-            };
+            let resources = self.resources.get(position).unwrap_or(&container["resources"]);
             status["resources"] = resources.clone();
             if resources["requests"].is_object() {
                 status["allocatedResources"] = resources["requests"].clone();

@@ -31,6 +31,21 @@ impl State {
         })
     }
 
+    /// Whether a volume of a Pod can't be mounted, for want of what it is made of.
+    pub(super) fn lacks_volume(&self, pod: &Value) -> bool {
+        let namespace = object::namespace(pod);
+        object::list(pod, "/spec/volumes").iter().any(|volume| {
+            [("Secret", "secret", "/secretName"), ("ConfigMap", "configMap", "/name")].into_iter().any(
+                |(kind, source, name)| {
+                    let source = &volume[source];
+                    source.is_object()
+                        && source["optional"] != true
+                        && self.lacks(namespace, kind, object::text(source, name), None).is_some()
+                },
+            )
+        })
+    }
+
     fn lacks(&self, namespace: &str, kind: &str, name: &str, key: Option<&str>) -> Option<String> {
         let word = kind.to_lowercase();
         let Some(found) = self.store.get(kind::by_name(kind)?, &Key::new(namespace, name)) else {

@@ -44,9 +44,9 @@ pub async fn a_watch_goes_on_from_a_list(client: Client, ns: &str) {
     api.patch("before", &PatchParams::default(), &change).await.unwrap();
     assert_eq!(told(&next(&mut events).await), expected("modified", "before"));
     api.delete("between", &DeleteParams::default()).await.unwrap();
-    let deleted = next(&mut events).await;
-    assert_eq!(told(&deleted), expected("deleted", "between"));
-    let WatchEvent::Deleted(last) = deleted else { panic!("told so") };
+    let end = next(&mut events).await;
+    assert_eq!(told(&end), expected("deleted", "between"));
+    let WatchEvent::Deleted(last) = end else { panic!("told so") };
     let newest = api.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
     assert!(last.resource_version().unwrap().parse::<u64>().unwrap() <= newest.parse().unwrap());
 }
@@ -72,11 +72,11 @@ pub async fn a_metadata_watch_gets_metadata_only(client: Client, ns: &str) {
     let api: Api<ConfigMap> = Api::namespaced(client, ns);
     let from = made(&api, &config_map("first")).await.resource_version().unwrap();
     let mut events = api.watch_metadata(&WatchParams::default(), &from).await.unwrap().boxed();
-    let made = made(&api, &config_map("described")).await;
+    let described = made(&api, &config_map("described")).await;
     let event = next(&mut events).await;
     let WatchEvent::Added(object) = event else { panic!("added, not {event:?}") };
     assert_eq!(object.types.as_ref().unwrap().kind, "PartialObjectMetadata");
-    assert_eq!(object.metadata, made.metadata);
+    assert_eq!(object.metadata, described.metadata);
 }
 
 pub async fn initial_events_end_with_a_bookmark(client: Client, ns: &str) {

@@ -1,0 +1,350 @@
+//! The table of cases at the head of the module, and laws over many situations.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    api::{Reason, WorkspaceStatus},
+    fixtures::{
+        at, cause, fresh, gone, image_changed, ours, published, restart_pending, situation, started, stopped,
+        terminating,
+    },
+    situation::Refusal,
+};
+
+fn claimed_number(step: &Step) -> Option<i64> {
+    match step {
+        Step::Claim(claim, _) => Some(claim.number.0),
+        _ => None,
+    }
+}
+
+fn recorded(step: &Step) -> Option<StopCause> {
+    match step {
+        Step::RecordStop(stop) => Some(stop.cause),
+        _ => None,
+    }
+}
+
+fn not_ready() -> Health {
+    Health::NotReady(cause(Reason::CrashLoopBackOff))
+}
+
+fn declined() -> Verdict {
+    Verdict::Declined(Refusal { reason: Reason::RestartDeclined, message: "no".into(), retry_at: at(10) })
+}
+
+#[test]
+fn a_new_workspace_is_claimed_then_started() {
+    let s = fresh();
+    let step = decide(&s);
+    assert_eq!(claimed_number(&step), Some(1));
+    assert_eq!(decide(&gone(published(s, &step))), Step::Start);
+}
+
+#[test]
+fn a_restart_present_before_the_first_pod_is_served_by_that_start() {
+    let s = restart_pending(fresh());
+    let Step::Claim(claim, _) = decide(&s) else { panic!("no claim") };
+    assert_eq!(claim.restart, s.desired.restart.pending);
+}
+
+#[test]
+fn a_pod_as_wanted_is_left_alone() {
+    assert_eq!(decide(&started(Health::Ready)), Step::Rest(Rest::Settled(None)));
+    assert_eq!(decide(&started(not_ready())), Step::Rest(Rest::Settled(None)));
+}
+
+#[test]
+fn a_serving_pod_is_stopped_only_for_a_successor_that_was_verified() {
+    for change in [restart_pending, image_changed] {
+        let mut s = change(started(Health::Ready));
+        assert_eq!(decide(&s), Step::Verify);
+        s.verdict = Some(declined());
+        assert!(matches!(decide(&s), Step::Rest(Rest::Settled(Some(Waiting::Declined { .. })))));
+        s.verdict = Some(Verdict::Pending { until: at(60) });
+        assert!(matches!(decide(&s), Step::Rest(Rest::Settled(Some(Waiting::Image { .. })))));
+        s.verdict = Some(Verdict::Accepted { note: None });
+        assert!(recorded(&decide(&s)).is_some());
+    }
+}
+
+#[test]
+fn a_bad_start_is_replaced_at_once() {
+    for change in [restart_pending, image_changed] {
+        assert!(recorded(&decide(&change(started(not_ready())))).is_some());
+    }
+}
+
+#[test]
+fn a_stop_is_recorded_before_the_pod_with_that_uid_is_deleted() {
+    let s = stopped(started(Health::Ready));
+    let step = decide(&s);
+    assert_eq!(recorded(&step), Some(StopCause::Suspended));
+    assert_eq!(decide(&published(s, &step)), Step::Delete { uid: "uid-3".into() });
+}
+
+#[test]
+fn a_recorded_stop_is_no_failure() {
+    let s = stopped(started(Health::Ready));
+    let step = decide(&s);
+    let mut s = gone(published(s, &step));
+    s.desired.run = Run::Running;
+    let Step::Claim(claim, failures) = decide(&s) else { panic!("no claim") };
+    assert_eq!((claim.number.0, failures), (4, None));
+}
+
+#[test]
+fn what_terminates_is_waited_for_whatever_is_wanted() {
+    let s = terminating(started(Health::Ready));
+    for s in [s.clone(), stopped(s.clone()), restart_pending(s.clone()), image_changed(s)] {
+        assert_eq!(decide(&s), Step::Rest(Rest::Stopping));
+    }
+}
+
+#[test]
+fn the_cache_alone_never_says_gone() {
+    let mut s = started(Health::Ready);
+    s.pod = PodState::Absent;
+    assert_eq!(decide(&s), Step::ReadPod);
+    assert_eq!(decide(&stopped(s)), Step::ReadPod);
+}
+
+#[test]
+fn the_first_loss_is_replaced_at_once_and_counted() {
+    let Step::Claim(claim, Some(failures)) = decide(&gone(started(Health::Ready))) else {
+        panic!("no claim")
+    };
+    assert_eq!((claim.number.0, failures.consecutive), (4, 1));
+}
+
+#[test]
+fn the_second_loss_in_a_row_waits_and_new_intent_ends_the_wait() {
+    let mut s = started(Health::Ready);
+    s.status.failures = Some(Failures { consecutive: 1, ..Default::default() });
+    let s = gone(s);
+    let step = decide(&s);
+    assert!(matches!(&step, Step::RecordLoss(failures) if failures.consecutive == 2));
+    let s = published(s, &step);
+    assert_eq!(decide(&s), Step::Rest(Rest::BackingOff(at(10))));
+    for change in [restart_pending, image_changed] {
+        assert!(matches!(decide(&change(s.clone())), Step::Claim(_, None)), "new intent counts from zero");
+    }
+    let mut later = s;
+    later.now = at(11);
+    assert!(matches!(decide(&later), Step::Claim(_, Some(failures)) if failures.consecutive == 2));
+}
+
+#[test]
+fn an_ended_pod_is_deleted_once_its_loss_is_recorded() {
+    let s = started(Health::Finished(cause(Reason::Evicted)));
+    let step = decide(&s);
+    assert!(matches!(step, Step::RecordLoss(_)));
+    assert_eq!(decide(&published(s, &step)), Step::Delete { uid: "uid-3".into() });
+}
+
+#[test]
+fn a_smaller_number_is_stopped_and_a_larger_one_taken_over() {
+    let mut s = started(Health::Ready);
+    s.pod = ours(2, None, Health::Ready);
+    assert_eq!(recorded(&decide(&s)), Some(StopCause::Overtaken));
+    s.pod = ours(4, None, Health::Ready);
+    assert_eq!(decide(&s), Step::ReadBoth);
+    s.is_live = true;
+    assert_eq!(decide(&s), Step::TakeOver(IncarnationNumber(4)));
+}
+
+#[test]
+fn a_claim_that_moved_on_is_claimed_anew() {
+    let s = fresh();
+    let step = decide(&s);
+    let s = gone(published(s, &step));
+    assert_eq!(claimed_number(&decide(&image_changed(s.clone()))), Some(2));
+    assert_eq!(claimed_number(&decide(&restart_pending(s))), Some(2));
+}
+
+#[test]
+fn a_refused_pod_keeps_its_claim() {
+    let s = fresh();
+    let step = decide(&s);
+    let mut s = gone(published(s, &step));
+    s.refusal = Some(Refusal { reason: Reason::PodRefused, message: "no".into(), retry_at: at(10) });
+    assert!(matches!(decide(&s), Step::Rest(Rest::Refused(_))));
+    s.now = at(11);
+    assert_eq!(decide(&s), Step::Start);
+}
+
+#[test]
+fn a_change_waits_for_the_next_start_where_the_strategy_says_so() {
+    let s = started(Health::Ready);
+    let other = json!({"image": "b:2", "updateStrategy": {"type": "OnRestart"}});
+    let mut s = Situation { desired: situation(other, s.status.clone()).desired, ..s };
+    assert!(matches!(decide(&s), Step::Rest(Rest::Settled(Some(Waiting::Strategy { .. })))));
+    s = restart_pending(s);
+    assert_eq!(decide(&s), Step::Verify);
+}
+
+#[test]
+fn a_volume_that_is_being_deleted_declines_a_restart() {
+    let mut s = restart_pending(started(Health::Ready));
+    s.volume = VolumeState::Terminating;
+    assert!(matches!(decide(&s), Step::Rest(Rest::Settled(Some(Waiting::Volume { .. })))));
+}
+
+#[test]
+fn a_lost_volume_is_made_anew_only_on_a_new_restart() {
+    let mut s = gone(started(Health::Ready));
+    s.volume = VolumeState::Lost;
+    assert_eq!(decide(&s), Step::Rest(Rest::Volume(Reason::VolumeLost)));
+    assert!(matches!(decide(&restart_pending(s)), Step::Claim(..)));
+}
+
+#[test]
+fn what_is_being_deleted_gets_no_new_pod() {
+    let mut s = fresh();
+    s.is_deleting = true;
+    assert_eq!(decide(&s), Step::Rest(Rest::Deleting));
+    let mut s = started(Health::Ready);
+    s.is_deleting = true;
+    assert_eq!(decide(&s), Step::Delete { uid: "uid-3".into() });
+}
+
+/// Any situation at all, from a few choices for each thing that is known.
+fn any_situation() -> impl Strategy<Value = Situation> {
+    let health =
+        prop_oneof![Just(Health::Ready), Just(not_ready()), Just(Health::Finished(cause(Reason::PodFailed)))];
+    let volume = prop::sample::select(vec![
+        VolumeState::NotRequired,
+        VolumeState::Absent,
+        VolumeState::Pending,
+        VolumeState::Bound { note: None },
+        VolumeState::Terminating,
+        VolumeState::Lost,
+    ]);
+    let verdict = prop::sample::select(vec![
+        None,
+        Some(Verdict::Accepted { note: None }),
+        Some(Verdict::Pending { until: at(60) }),
+        Some(declined()),
+    ]);
+    let flags = prop::collection::vec(any::<bool>(), 8);
+    (health, volume, verdict, flags, 0..7_usize, 1..5_i64).prop_map(
+        |(health, volume, verdict, flags, pod, number)| {
+            let mut s = if flags[0] { started(health.clone()) } else { fresh() };
+            s.volume = volume;
+            s.verdict = verdict;
+            s.is_deleting = flags[1];
+            s.is_live = flags[2];
+            if flags[3] {
+                s = restart_pending(s);
+            }
+            if flags[4] {
+                s = image_changed(s);
+            }
+            if flags[5] {
+                s = stopped(s);
+            }
+            if flags[6] {
+                s.desired.effective = Err(Blocked::invalid("image", "missing"));
+            }
+            if flags[7] {
+                s.status.failures = Some(Failures { consecutive: 3, ..Default::default() });
+            }
+            match pod {
+                0 => s.pod = PodState::Absent,
+                1 => s.pod = PodState::Gone,
+                2 => s.pod = PodState::Former,
+                3 => s.pod = ours(number, None, health),
+                4 => s = terminating(s),
+                _ => {}
+            }
+            s
+        },
+    )
+}
+
+/// Whether a step changes the world, other than status.
+fn touches_pods(step: &Step) -> bool {
+    matches!(step, Step::Delete { .. } | Step::Start)
+}
+
+proptest! {
+    #[test]
+    fn a_pod_is_deleted_only_under_deletion_or_after_a_record(s in any_situation()) {
+        if let Step::Delete { .. } = decide(&s) {
+            prop_assert!(s.is_deleting || s.status.last_stop.is_some() || s.is_loss_recorded());
+        }
+    }
+
+    #[test]
+    fn nothing_is_started_beside_a_living_pod_or_before_its_claim(s in any_situation()) {
+        if decide(&s) == Step::Start {
+            prop_assert!(matches!(s.pod, PodState::Gone | PodState::Absent));
+            prop_assert!(s.incarnation().is_some());
+        }
+    }
+
+    #[test]
+    fn a_claim_always_takes_the_next_number(s in any_situation()) {
+        if let Some(number) = claimed_number(&decide(&s)) {
+            prop_assert_eq!(number, s.number().0 + 1);
+        }
+    }
+
+    #[test]
+    fn nobody_who_wants_it_stopped_or_deleted_gets_a_pod(s in any_situation()) {
+        let step = decide(&s);
+        let unwanted = s.is_deleting || matches!(s.desired.run, Run::Suspended(_));
+        prop_assert!(!unwanted || !matches!(step, Step::Start | Step::Claim(..)));
+    }
+
+    #[test]
+    fn a_step_that_writes_status_leads_on_to_another_step(s in any_situation()) {
+        let step = decide(&s);
+        if matches!(step, Step::RecordStop(_) | Step::RecordLoss(_)) {
+            let next = decide(&published(s, &step));
+            prop_assert!(next != step, "{next:?} for ever");
+        }
+    }
+
+    #[test]
+    fn deciding_twice_gives_the_same(s in any_situation()) {
+        prop_assert_eq!(decide(&s), decide(&s.clone()));
+        prop_assert!(!touches_pods(&decide(&terminating(s))) );
+    }
+
+    #[test]
+    fn every_condition_told_has_its_row(s in any_situation()) {
+        let step = decide(&s);
+        let status: WorkspaceStatus = crate::status::compute(&s, &step);
+        let types: Vec<&str> = status.conditions.iter().map(|condition| condition.type_.as_str()).collect();
+        prop_assert_eq!(types, ConditionType::ALL.iter().map(|type_| type_.as_str()).collect::<Vec<_>>());
+        for (condition, type_) in status.conditions.iter().zip(ConditionType::ALL) {
+            let is_row = type_.rows().iter().any(|(status, reasons)| {
+                status.as_str() == condition.status && reasons.iter().any(|reason| reason.as_str() == condition.reason)
+            });
+            prop_assert!(is_row, "{} {} {} after {:?}", condition.type_, condition.status, condition.reason, step);
+        }
+    }
+
+    #[test]
+    fn never_both_reconciling_and_stalled(s in any_situation()) {
+        let status = crate::status::compute(&s, &decide(&s));
+        let is_true = |name: &str| status.conditions.iter().any(|c| c.type_ == name && c.status == "True");
+        prop_assert!(!(is_true("Reconciling") && is_true("Stalled")));
+    }
+
+    #[test]
+    fn a_status_that_was_published_is_not_worth_publishing_again(s in any_situation()) {
+        let step = decide(&s);
+        if matches!(step, Step::Rest(_)) {
+            let again = published(s, &step);
+            let step = decide(&again);
+            if matches!(step, Step::Rest(_)) {
+                let next = crate::status::compute(&again, &step);
+                prop_assert!(!crate::status::is_worth_writing(&again.status, &next), "{:#?}\n{:#?}", again.status, next);
+            }
+        }
+    }
+}
