@@ -58,9 +58,10 @@ impl Stage {
 
         let nodes = if nodes.includes(NodeKind::Real) { NodeKind::Real } else { NodeKind::Fake };
         make_namespace(&kubectl, &demo, (!cluster.is_own()).then_some(nodes)).await?;
-        let examples = match cluster.is_own() {
-            true => public_examples(&kubectl, &demo.join("examples"))?,
-            false => "examples/".to_owned(),
+        let examples = if cluster.is_own() {
+            public_examples(&kubectl, &demo.join("examples"))?
+        } else {
+            "examples/".to_owned()
         };
         Ok(Self { kubectl, nodes, examples, demo, operator })
     }
