@@ -12,7 +12,7 @@ mod story;
 use std::{error::Error as _, process::ExitCode};
 
 use clap::Parser;
-use test_cluster::NodeKinds;
+use test_cluster::{NodeKinds, is_own_cluster};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -87,6 +87,11 @@ async fn interrupted() -> Error {
 }
 
 fn go_on(stage: &Stage) {
+    let remove = if is_own_cluster() {
+        format!("kubectl delete namespace {NAMESPACE}")
+    } else {
+        "make cluster-down".into()
+    };
     screen::chapter("All as said. To go on by hand");
     screen::line(&format!(
         "export KUBECONFIG={}
@@ -94,7 +99,7 @@ cargo run -- --namespace {NAMESPACE} &   # the operator; it was stopped, the wor
 kubectl get ws -A
 kubectl explain workspace.spec
 kubectl describe ws/{name}
-make cluster-down                         # removes it all",
+{remove}   # ends it all",
         stage.kubectl.kubeconfig.display(),
         name = story::NAME,
     ));

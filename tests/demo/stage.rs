@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::json;
-use test_cluster::{Cluster, NODE_LABEL, NODE_SELECTOR, NodeKind, NodeKinds};
+use test_cluster::{Cluster, NODE_LABEL, NODE_SELECTOR, NodeKind, NodeKinds, is_own_cluster};
 
 use crate::{
     error::{Doing, Error},
@@ -50,19 +50,19 @@ impl Stage {
         kubectl.ask(&["version", "--client"]).await?;
 
         screen::chapter("A cluster");
-        screen::command("make cluster-up");
+        let is_own = is_own_cluster();
+        if !is_own {
+            screen::command("make cluster-up");
+        }
         let cluster = Cluster::up(nodes).await?;
         kubectl::kubeconfig(cluster.kubeconfig_path(), &kubectl.kubeconfig, NAMESPACE).await?;
         screen::command(&format!("export KUBECONFIG={}", kubectl.kubeconfig.display()));
         kubectl.show(&["get", "nodes"]).await?;
 
         let nodes = if nodes.includes(NodeKind::Real) { NodeKind::Real } else { NodeKind::Fake };
-        make_namespace(&kubectl, &demo, (!cluster.is_own()).then_some(nodes)).await?;
-        let examples = if cluster.is_own() {
-            public_examples(&kubectl, &demo.join("examples"))?
-        } else {
-            "examples/".to_owned()
-        };
+        make_namespace(&kubectl, &demo, (!is_own).then_some(nodes)).await?;
+        let examples =
+            if is_own { public_examples(&kubectl, &demo.join("examples"))? } else { "examples/".to_owned() };
         Ok(Self { kubectl, nodes, examples, demo, operator })
     }
 }

@@ -48,11 +48,6 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Whether it is the caller's own (`CLUSTER=own`), which has neither our nodes nor our images.
-    pub fn is_own(&self) -> bool {
-        self.own
-    }
-
     pub fn kubeconfig_path(&self) -> &Path {
         &self.kubeconfig
     }

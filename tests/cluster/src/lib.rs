@@ -32,6 +32,7 @@ mod volumes;
 mod wait;
 
 pub use crate::{
+    access::is_own_cluster,
     cluster::Cluster,
     component::Component,
     error::Error,
