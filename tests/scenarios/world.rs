@@ -371,6 +371,11 @@ pub fn condition(workspace: &Workspace, type_: ConditionType) -> Option<(String,
     Some((found.status.clone(), found.reason.clone(), found.message.clone()))
 }
 
+/// Status and reason of a condition, as `False/Stopped`.
+pub fn told(workspace: &Workspace, type_: ConditionType) -> String {
+    condition(workspace, type_).map_or_else(String::new, |(status, reason, _)| format!("{status}/{reason}"))
+}
+
 /// Whether a condition has this status.
 pub fn is(workspace: &Workspace, type_: ConditionType, status: &str) -> bool {
     condition(workspace, type_).is_some_and(|(is, ..)| is == status)
