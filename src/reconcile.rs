@@ -87,9 +87,17 @@ impl Pass<'_> {
         let next = status::compute(situation, &step);
         self.write(next).await?;
         Ok(match shape {
-            Shape::Settled => timers::next_visit(situation, &step),
+            Shape::Settled => {
+                timers::earliest(timers::next_visit(situation, &step), self.asked_again_at(situation))
+            }
             Shape::LookAgain => Some(situation.now),
         })
+    }
+
+    /// When a refused change of the volume claim is asked about again.
+    fn asked_again_at(&self, situation: &Situation) -> Option<Timestamp> {
+        let refused = self.memory.volume.as_ref()?;
+        Some(refused.refusal.retry_at).filter(|time| *time > situation.now)
     }
 
     async fn read_pod(&self, situation: &Situation) -> Result<PodState, Error> {
@@ -98,7 +106,8 @@ impl Pass<'_> {
 
     async fn reread(&mut self) -> Result<(), Error> {
         let api: kube::Api<Workspace> = kube::Api::namespaced(self.ctx.client.clone(), &self.owner.namespace);
-        let live = api.get(&self.owner.name).await.map_err(Error::call("get", "Workspace", &self.owner.name))?;
+        let live =
+            api.get(&self.owner.name).await.map_err(Error::call("get", "Workspace", &self.owner.name))?;
         if live.uid() == self.workspace.uid() {
             self.workspace = Arc::new(live);
         }
@@ -115,6 +124,10 @@ impl Pass<'_> {
     }
 
     async fn publish(&mut self, situation: &mut Situation, step: &Step) -> Result<(), Error> {
+        if matches!(step, Step::Claim(..)) && situation.volume == VolumeState::Lost {
+            // A claim accepts the loss, and has to say so: the restart it serves is pending no more.
+            situation.volume = VolumeState::Absent;
+        }
         let next = status::compute(situation, step);
         self.write(next.clone()).await?;
         situation.status = next;
@@ -165,7 +178,7 @@ impl Pass<'_> {
         if situation.volume == VolumeState::Terminating {
             return Ok(());
         }
-        let claim = self.claimed(situation, &effective);
+        let claim = Self::claimed(situation, &effective);
         let pod = build::pod::pod(&self.owner, &effective, &claim);
         match apply::pod::create(&self.ctx.client, &self.owner, &pod).await? {
             Some(Made::Made(view)) => {
@@ -175,7 +188,7 @@ impl Pass<'_> {
                 situation.made = self.memory.made;
                 situation.refusal = None;
                 let facts = observe::facts(self.ctx, situation, self.memory, observe::shared(view)).await?;
-                situation.pod = PodState::Ours(facts);
+                situation.pod = PodState::Ours(Box::new(facts));
             }
             Some(Made::Refused(reason, message)) => self.refuse(situation, (reason, message)),
             None => self.name_is_in_use(situation).await?,
@@ -184,7 +197,7 @@ impl Pass<'_> {
     }
 
     /// The claim as status has it, in the words of the Pod's annotation.
-    fn claimed(&self, situation: &Situation, effective: &Effective) -> Claim {
+    fn claimed(situation: &Situation, effective: &Effective) -> Claim {
         let incarnation = situation.incarnation();
         Claim::new(
             situation.number(),
@@ -212,7 +225,8 @@ impl Pass<'_> {
             }
         }
         let wanted = build::service::service(&self.owner, effective);
-        let live = crate::stores::Stores::child(&self.ctx.stores.services, &self.owner.namespace, &self.owner.name);
+        let live =
+            crate::stores::Stores::child(&self.ctx.stores.services, &self.owner.namespace, &self.owner.name);
         apply::children::adjust_service(&self.ctx.client, &self.owner, wanted.as_ref(), live.as_deref()).await
     }
 
@@ -231,9 +245,12 @@ impl Pass<'_> {
                 let no = apply::name_taken("Pod", &self.owner.name);
                 self.refuse(situation, no);
             }
-            found => situation.pod = found,
+            found => {
+                situation.pod = found;
+                self.memory.refused = None;
+                situation.refusal = None;
+            }
         }
         Ok(())
     }
 }
-

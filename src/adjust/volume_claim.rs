@@ -12,7 +12,11 @@ use serde_json::{Map, Value, json};
 use crate::view::VolumeClaimView;
 
 /// The merge patch that brings our claim to the wish; none where nothing differs.
-pub fn volume_claim(live: &VolumeClaimView, wanted: &PersistentVolumeClaim, owner_uid: &str) -> Option<Value> {
+pub fn volume_claim(
+    live: &VolumeClaimView,
+    wanted: &PersistentVolumeClaim,
+    owner_uid: &str,
+) -> Option<Value> {
     let mut metadata = Map::new();
     let labels = super::strings(
         live.metadata.labels.as_ref(),
@@ -29,7 +33,11 @@ pub fn volume_claim(live: &VolumeClaimView, wanted: &PersistentVolumeClaim, owne
         metadata.insert("ownerReferences".to_owned(), json!(others.chain(ours).collect::<Vec<_>>()));
     }
     let mut patch = Map::new();
-    if let Some(size) = size_of(wanted).filter(|size| compare(live, size) == Some(Ordering::Greater)) {
+    // Until it is bound, the API server refuses every other size.
+    let may_grow = live.status.phase.as_deref() == Some("Bound");
+    if let Some(size) =
+        size_of(wanted).filter(|size| may_grow && compare(live, size) == Some(Ordering::Greater))
+    {
         patch.insert("spec".to_owned(), json!({"resources": {"requests": {"storage": size}}}));
     }
     if metadata.is_empty() && patch.is_empty() {
@@ -46,14 +54,22 @@ pub fn ignored(live: &VolumeClaimView, wanted: &PersistentVolumeClaim) -> Option
     let mut notes = Vec::new();
     if let Some(size) = size_of(wanted).filter(|size| compare(live, size) == Some(Ordering::Less)) {
         let has = live.requested().map(|size| size.0.as_str()).unwrap_or_default();
-        notes.push(format!("size {} is smaller than the claim's {has} and is ignored: a volume can't shrink", size.0));
+        notes.push(format!(
+            "size {} is smaller than the claim's {has} and is ignored: a volume can't shrink",
+            size.0
+        ));
     }
-    if let Some(class) = spec.storage_class_name.as_ref().filter(|class| Some(*class) != live.spec.storage_class_name.as_ref()) {
+    if let Some(class) =
+        spec.storage_class_name.as_ref().filter(|class| Some(*class) != live.spec.storage_class_name.as_ref())
+    {
         let has = live.spec.storage_class_name.as_deref().unwrap_or("none");
         notes.push(format!("storageClassName {class} is ignored: the claim was made with {has}"));
     }
     if spec.access_modes.as_ref().is_some_and(|modes| *modes != live.spec.access_modes) {
-        notes.push(format!("accessModes are ignored: the claim was made with {}", live.spec.access_modes.join(", ")));
+        notes.push(format!(
+            "accessModes are ignored: the claim was made with {}",
+            live.spec.access_modes.join(", ")
+        ));
     }
     (!notes.is_empty()).then(|| notes.join("; "))
 }
@@ -74,7 +90,8 @@ mod tests {
 
     fn live(size: &str, owners: Value) -> VolumeClaimView {
         serde_json::from_value(json!({"metadata": {"uid": "u", "ownerReferences": owners},
-            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}}))
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}},
+            "status": {"phase": "Bound"}}))
         .unwrap()
     }
 
@@ -93,7 +110,16 @@ mod tests {
         let patch = volume_claim(&live("1Gi", json!([])), &wanted("2Gi", json!(null)), "me").unwrap();
         assert_eq!(patch["spec"]["resources"]["requests"]["storage"], "2Gi");
         assert_eq!(volume_claim(&live("2Gi", json!([])), &wanted("1Gi", json!(null)), "me"), None);
-        assert!(ignored(&live("2Gi", json!([])), &wanted("1Gi", json!(null))).unwrap().contains("can't shrink"));
+        assert!(
+            ignored(&live("2Gi", json!([])), &wanted("1Gi", json!(null))).unwrap().contains("can't shrink")
+        );
+    }
+
+    #[test]
+    fn it_does_not_grow_before_it_is_bound() {
+        let mut pending = live("1Gi", json!([]));
+        pending.status.phase = Some("Pending".to_owned());
+        assert_eq!(volume_claim(&pending, &wanted("2Gi", json!(null)), "me"), None);
     }
 
     #[test]
@@ -103,9 +129,14 @@ mod tests {
 
     #[test]
     fn retention_is_the_owner_reference() {
-        let taken = volume_claim(&live("1Gi", json!([])), &wanted("1Gi", json!([owner("me")])), "me").unwrap();
+        let taken =
+            volume_claim(&live("1Gi", json!([])), &wanted("1Gi", json!([owner("me")])), "me").unwrap();
         assert_eq!(taken["metadata"]["ownerReferences"][0]["uid"], "me");
-        let let_go = volume_claim(&live("1Gi", json!([owner("me"), owner("other")])), &wanted("1Gi", json!(null)), "me");
+        let let_go = volume_claim(
+            &live("1Gi", json!([owner("me"), owner("other")])),
+            &wanted("1Gi", json!(null)),
+            "me",
+        );
         assert_eq!(let_go.unwrap()["metadata"]["ownerReferences"], json!([owner("other")]));
     }
 }
