@@ -238,13 +238,13 @@ pub struct Storage {
 
     /// Access modes of the own claim. Default: ReadWriteOnce. Can't be changed later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 3))]
+    #[schemars(length(max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub access_modes: Vec<AccessMode>,
 
     /// Where the volume is mounted. Default: `/workspace`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024), regex(pattern = pattern::MOUNT_PATH))]
+    #[schemars(length(min = 2, max = 1024), regex(pattern = pattern::MOUNT_PATH))]
     pub mount_path: Option<String>,
 
     /// A snapshot or another claim that the own claim is filled from when it is made. Can't be changed later.
