@@ -149,7 +149,7 @@ pub async fn run(
                 Ok(_)
                 | Err(controller::Error::ObjectNotFound(_) | controller::Error::ReconcilerFailed(..)) => {}
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "running the controller")
+                    tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
                 }
             }
             ready(())
