@@ -339,6 +339,11 @@ impl World {
         self.log.writes_without_probes().into_iter().filter(|call| !is_key(call)).collect()
     }
 
+    /// How often the operator was told that it had read too old a version.
+    pub fn conflicts(&self) -> usize {
+        self.log.requests().iter().filter(|call| call.code == Some(409)).count()
+    }
+
     /// Counts from here on.
     pub fn forget_writes(&self) {
         self.log.clear();
