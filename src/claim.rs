@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{IncarnationNumber, RestartTime, names, status::ClassRef},
-    build, 
+    build,
     inputs::Inputs,
     resize,
     resolve::Effective,
@@ -78,7 +78,7 @@ impl Claim {
 
 /// The number a Pod was started under, from its claim or, failing that, its label.
 pub fn number_of_pod(pod: &PodView) -> Option<IncarnationNumber> {
-    Claim::of_pod(pod).map(|claim| claim.number).or_else(|| {
-        label(&pod.metadata, names::INCARNATION)?.parse().ok().map(IncarnationNumber)
-    })
+    Claim::of_pod(pod)
+        .map(|claim| claim.number)
+        .or_else(|| label(&pod.metadata, names::INCARNATION)?.parse().ok().map(IncarnationNumber))
 }

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use kube::{Client, runtime::events::Recorder};
 
 use crate::{
-    backoff::Jitter, image_check::Answers, memory::Memory, readiness::Pending, reference_cache::ReferenceCache, references::HashKey,
-    stores::Stores,
+    backoff::Jitter, image_check::Answers, memory::Memory, readiness::Pending,
+    reference_cache::ReferenceCache, references::HashKey, stores::Stores,
 };
 
 /// Tells the time; an argument, so that tests have their own.
@@ -35,8 +35,8 @@ impl Default for Settings {
         Self {
             namespace: None,
             concurrency: 64,
-            reconcile_timeout: Duration::from_secs(60),
-            image_check_timeout: Duration::from_secs(60),
+            reconcile_timeout: Duration::from_mins(1),
+            image_check_timeout: Duration::from_mins(1),
         }
     }
 }

@@ -19,10 +19,10 @@ use kube::{
 
 use crate::{
     api::{Workspace, WorkspaceClass, names},
-    backoff,
+    backoff::{self, after},
     context::Context,
     error::{Error, Retry as Class},
-    memory::{Memory, Retry, Wish, after},
+    memory::{Memory, Retry, Wish},
     readiness::Pending,
     reconcile,
     references::{Source, SourceKind},
@@ -36,11 +36,11 @@ type Guarded = DeserializeGuard<Workspace>;
 
 /// First and longest delay after a failed pass.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(300);
+const LONGEST_RETRY: Duration = Duration::from_mins(5);
 /// The delay after a conflict: the cache needs a moment to catch up.
 const CONFLICT: Duration = Duration::from_millis(50);
 /// A net under everything: each workspace is looked at once in so long.
-const RESYNC: Duration = Duration::from_secs(3600);
+const RESYNC: Duration = Duration::from_hours(1);
 
 /// The writing ends of the caches, which the watches fill.
 pub struct Writers {
@@ -77,14 +77,19 @@ pub fn caches() -> (Stores, Writers) {
 }
 
 /// Reconciles until `shutdown`, and lets what is under way finish.
-pub async fn run(ctx: Arc<Context>, writers: Writers, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
+pub async fn run(
+    ctx: Arc<Context>,
+    writers: Writers,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) {
     let Writers { workspaces, pods, probes, volume_claims, services, classes, namespaces } = writers;
     let (client, pending) = (&ctx.client, &ctx.pending);
     let namespace = ctx.settings.namespace.as_deref();
     let ours = || watch::config(Some(names::WORKSPACE));
     let store = ctx.stores.workspaces.clone();
 
-    let main = watch::cached(pending, "Workspace", watch::scope(client, namespace), watch::config(None), workspaces);
+    let main =
+        watch::cached(pending, "Workspace", watch::scope(client, namespace), watch::config(None), workspaces);
     let (in_class, in_namespace) = (store.clone(), store.clone());
     let controller = Controller::for_stream(forgetting(Arc::clone(&ctx), main).applied_objects(), store)
         .with_config(controller::Config::default().concurrency(ctx.settings.concurrency))
@@ -93,17 +98,30 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, shutdown: impl Future<Outp
             |pod| by_label(&pod, names::WORKSPACE),
         )
         .watches_stream(
-            watch::cached(pending, "probe Pod", watch::scope(client, namespace), watch::config(Some(names::PROBE_FOR)), probes)
-                .touched_objects(),
+            watch::cached(
+                pending,
+                "probe Pod",
+                watch::scope(client, namespace),
+                watch::config(Some(names::PROBE_FOR)),
+                probes,
+            )
+            .touched_objects(),
             |probe| by_label(&probe, names::PROBE_FOR),
         )
         .watches_stream(
-            watch::cached(pending, "PersistentVolumeClaim", watch::scope(client, namespace), ours(), volume_claims)
-                .touched_objects(),
+            watch::cached(
+                pending,
+                "PersistentVolumeClaim",
+                watch::scope(client, namespace),
+                ours(),
+                volume_claims,
+            )
+            .touched_objects(),
             |claim| by_label(&claim, names::WORKSPACE),
         )
         .watches_stream(
-            watch::cached(pending, "Service", watch::scope(client, namespace), ours(), services).touched_objects(),
+            watch::cached(pending, "Service", watch::scope(client, namespace), ours(), services)
+                .touched_objects(),
             |service| by_label(&service, names::WORKSPACE),
         )
         .watches_stream(
@@ -127,11 +145,12 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, shutdown: impl Future<Outp
         .run(pass, error_policy, ctx)
         .for_each(|result| {
             match result {
-                // A child of a workspace that is gone, or an event that overtook a deletion.
-                Err(controller::Error::ObjectNotFound(_)) | Ok(_) => {}
-                // Told where it happened.
-                Err(controller::Error::ReconcilerFailed(..)) => {}
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "running the controller"),
+                // A child of a workspace that is gone, and what was told where it happened.
+                Ok(_)
+                | Err(controller::Error::ObjectNotFound(_) | controller::Error::ReconcilerFailed(..)) => {}
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "running the controller")
+                }
             }
             ready(())
         })
@@ -139,7 +158,11 @@ pub async fn run(ctx: Arc<Context>, writers: Writers, shutdown: impl Future<Outp
 }
 
 /// Secrets and `ConfigMaps` are watched as metadata only, and nothing of them is kept.
-fn with_references(controller: Controller<Guarded>, ctx: &Arc<Context>, namespace: Option<&str>) -> Controller<Guarded> {
+fn with_references(
+    controller: Controller<Guarded>,
+    ctx: &Arc<Context>,
+    namespace: Option<&str>,
+) -> Controller<Guarded> {
     let secrets = watch::events::<PartialObjectMeta<Secret>>(
         "Secret",
         watch::scope(&ctx.client, namespace),
@@ -183,7 +206,11 @@ fn forgetting(
             let meta = workspace.meta();
             ctx.forget(meta.uid.as_deref().unwrap_or_default());
             let namespace = meta.namespace.as_deref().unwrap_or_default();
-            ctx.references.register(namespace, meta.name.as_deref().unwrap_or_default(), std::collections::BTreeSet::new());
+            ctx.references.register(
+                namespace,
+                meta.name.as_deref().unwrap_or_default(),
+                std::collections::BTreeSet::new(),
+            );
         }
     })
 }
@@ -295,7 +322,12 @@ fn error_policy(object: Arc<Guarded>, error: &Error, ctx: Arc<Context>) -> Actio
             let memory = ctx.recall(&uid);
             let wait = memory.retry.as_ref().map_or(FIRST_RETRY, |retry| until(&ctx, retry.not_before));
             ctx.remember(&uid, memory);
-            tracing::warn!(error = error as &dyn std::error::Error, reason, seconds = wait.as_secs_f32(), "trying again later");
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                reason,
+                seconds = wait.as_secs_f32(),
+                "trying again later"
+            );
             Action::requeue(wait)
         }
     }

@@ -9,7 +9,7 @@
 //! | any | ours, terminating | rest until it is gone |
 //! | stopped | ours | record the stop, then delete by UID |
 //! | stopped | not in the cache | ask the API server; none: rest |
-//! | running | smaller number than claimed | record the stop, then delete: it was overtaken |
+//! | running | smaller number than claimed | read both live; still so: record the stop, delete: it was overtaken |
 //! | running | larger number than claimed | read both live; still so: take the claim over from the Pod |
 //! | running | ended | count the loss, wait its back-off, delete |
 //! | running | serving, restart or inputs due | verify (dry run, image); accepted: record the stop, delete |
@@ -20,6 +20,8 @@
 //! | running | gone, unrecorded | count the loss, wait its back-off, claim |
 //! | running | none yet for a claim that still fits | start: volume, Service, Pod |
 //! | running | none yet for a claim that moved on | claim anew |
+
+use std::cmp::Ordering;
 
 use jiff::Timestamp;
 
@@ -103,7 +105,9 @@ pub enum Waiting {
 pub fn decide(s: &Situation) -> Step {
     if s.is_deleting {
         return match &s.pod {
-            PodState::Ours(pod) if !pod.view.is_terminating() => Step::Delete { uid: pod.view.uid().to_owned() },
+            PodState::Ours(pod) if !pod.view.is_terminating() => {
+                Step::Delete { uid: pod.view.uid().to_owned() }
+            }
             _ => Step::Rest(Rest::Deleting),
         };
     }
@@ -136,11 +140,14 @@ fn stop(s: &Situation, pod: &PodFacts, cause: StopCause, message: String) -> Ste
 }
 
 fn running(s: &Situation, pod: &PodFacts) -> Step {
-    if pod.number < s.number() {
-        return stop(s, pod, StopCause::Overtaken, format!("start {} was claimed", s.number()));
-    }
-    if pod.number > s.number() {
-        return if s.is_live { Step::TakeOver(pod.number) } else { Step::ReadBoth };
+    match pod.number.cmp(&s.number()) {
+        Ordering::Equal => {}
+        // A claim follows the end of the Pod before it, so mostly it is the cache that is old.
+        _ if !s.is_live => return Step::ReadBoth,
+        Ordering::Less => {
+            return stop(s, pod, StopCause::Overtaken, format!("start {} was claimed", s.number()));
+        }
+        Ordering::Greater => return Step::TakeOver(pod.number),
     }
     let ended = match &pod.health {
         Health::Finished(cause) => Some(cause),

@@ -41,10 +41,16 @@ fn transitions(before: &WorkspaceStatus, now: &WorkspaceStatus) -> Vec<Event> {
         };
         let is_good = is_good(*type_, &condition.status);
         // Good news is told by Ready alone, but for a note on a request.
-        let speaks = !is_good || *type_ == ConditionType::Ready || (*type_ == ConditionType::Accepted && !condition.message.is_empty());
+        let speaks = !is_good
+            || *type_ == ConditionType::Ready
+            || (*type_ == ConditionType::Accepted && !condition.message.is_empty());
         if is_news && speaks {
             events.push(Event {
-                type_: if is_good || !is_trouble(*type_, &condition.reason) { EventType::Normal } else { EventType::Warning },
+                type_: if is_good || !is_trouble(*type_, &condition.reason) {
+                    EventType::Normal
+                } else {
+                    EventType::Warning
+                },
                 reason: condition.reason.clone(),
                 note: Some(condition.message.chars().take(1000).collect()),
                 action: type_.to_string(),
@@ -63,8 +69,15 @@ fn is_good(type_: ConditionType, status: &str) -> bool {
 /// What is on its way, or wanted by somebody, is no reason to warn.
 fn is_trouble(type_: ConditionType, reason: &str) -> bool {
     let calm = [
-        "AwaitingReadiness", "VolumePending", "Stopping", "Stopped", "Held", "Terminating", "Progressing",
-        "CheckingImage", "AwaitingRestart",
+        "AwaitingReadiness",
+        "VolumePending",
+        "Stopping",
+        "Stopped",
+        "Held",
+        "Terminating",
+        "Progressing",
+        "CheckingImage",
+        "AwaitingRestart",
     ];
     type_ == ConditionType::Stalled || !calm.contains(&reason)
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long an incarnation must have been Ready for its loss to count as the first.
-pub const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
+pub const FORGIVEN_AFTER: Duration = Duration::from_mins(10);
 
 /// The loss of incarnation `number` for `cause`, counted on from what `status` remembers. The first in a row is
 /// replaced at once.
@@ -34,7 +34,8 @@ pub fn count(
         0 | 1 => Duration::ZERO,
         k => backoff::delay(k - 1, backoff::BASE, backoff::CAP, jitter),
     };
-    let next_start_time = (!delay.is_zero()).then(|| Time(whole_seconds(now.saturating_add(delay).unwrap_or(now))));
+    let next_start_time =
+        (!delay.is_zero()).then(|| Time(whole_seconds(now.saturating_add(delay).unwrap_or(now))));
     Failures {
         consecutive,
         next_start_time,
@@ -50,7 +51,9 @@ pub fn count(
 
 /// Whether it was Ready long enough for what failed before not to count.
 pub fn was_ready_long(ready_since: Option<Timestamp>, now: Timestamp) -> bool {
-    ready_since.is_some_and(|since| now.duration_since(since) >= jiff::SignedDuration::try_from(FORGIVEN_AFTER).unwrap_or_default())
+    ready_since.is_some_and(|since| {
+        now.duration_since(since) >= jiff::SignedDuration::try_from(FORGIVEN_AFTER).unwrap_or_default()
+    })
 }
 
 /// The API keeps whole seconds; what is compared later must be what was written.

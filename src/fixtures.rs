@@ -56,6 +56,7 @@ pub(crate) fn situation(spec: Value, status: WorkspaceStatus) -> Situation {
         is_live: false,
         verdict: None,
         refusal: None,
+        service: None,
         jitter: Jitter::NONE,
         now: now(),
     }
@@ -92,7 +93,7 @@ pub(crate) fn ours(number: i64, claim: Option<Claim>, health: Health) -> PodStat
     }))
     .unwrap();
     let number = IncarnationNumber(number);
-    PodState::Ours(PodFacts { view: Arc::new(view), number, claim, health, resize: Resize::None })
+    PodState::Ours(Box::new(PodFacts { view: Arc::new(view), number, claim, health, resize: Resize::None }))
 }
 
 /// The situation's Pod was told to go.

@@ -15,6 +15,8 @@ use crate::{
 
 /// How long a container has to run after its last restart before it counts as out of its crash loop.
 const CALM: Duration = Duration::from_secs(10);
+/// How long containers may be in the making before the reason is looked for in events.
+pub const MOUNT_PATIENCE: Duration = Duration::from_secs(15);
 /// How long past its deadline a Pod may go on terminating before its node counts as lost.
 pub const OVERDUE: Duration = Duration::from_secs(30);
 
@@ -45,7 +47,12 @@ impl Cause {
 
 /// Judges `pod` at `now`. `previous` is the reason shown so far, to which a loop that pauses keeps;
 /// `mount_failure` is what the node says about its volume, where that was asked.
-pub fn assess(pod: &PodView, previous: Option<Reason>, mount_failure: Option<&str>, now: Timestamp) -> Health {
+pub fn assess(
+    pod: &PodView,
+    previous: Option<Reason>,
+    mount_failure: Option<&str>,
+    now: Timestamp,
+) -> Health {
     if let Some("Failed" | "Succeeded") = pod.status.phase.as_deref() {
         return Health::Finished(end(pod));
     }
@@ -66,20 +73,21 @@ pub fn assess(pod: &PodView, previous: Option<Reason>, mount_failure: Option<&st
     Health::NotReady(cause)
 }
 
-/// Whether `pod` is placed but its containers can't be made yet: the moment to ask for mount failures.
-pub fn is_creating(pod: &PodView) -> bool {
-    pod.is_true("PodScheduled")
-        && pod.main_status().is_some_and(|main| {
-            main.state.waiting.as_ref().is_some_and(|waiting| {
-                matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing"))
-            })
-        })
+/// Since when `pod` is placed while its containers can't be made yet. After [`MOUNT_PATIENCE`] of that, the node's
+/// events are asked for a mount failure.
+pub fn creating_since(pod: &PodView) -> Option<Timestamp> {
+    let scheduled = pod.condition("PodScheduled").filter(|condition| condition.status == "True")?;
+    let waiting = pod.main_status()?.state.waiting.as_ref()?;
+    let is_creating = matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing"));
+    scheduled.last_transition_time.as_ref().filter(|_| is_creating).map(|time| time.0)
 }
 
 fn end(pod: &PodView) -> Cause {
     let terminated = pod.main_status().and_then(|main| main.state.terminated.as_ref());
     let mut cause = match (pod.status.reason.as_deref(), terminated) {
-        (Some("Evicted"), _) => Cause::new(Reason::Evicted, text(pod.status.message.as_ref(), "evicted by the node")),
+        (Some("Evicted"), _) => {
+            Cause::new(Reason::Evicted, text(pod.status.message.as_ref(), "evicted by the node"))
+        }
         (_, Some(terminated)) => ended(terminated),
         (reason, None) => {
             let reason = reason.unwrap_or("no reason given");
@@ -138,7 +146,8 @@ fn failed_init(init: &ContainerStatus) -> Option<Cause> {
     if let Some(cause) = init.state.waiting.as_ref().and_then(|waiting| refused_image(waiting, None)) {
         return Some(cause);
     }
-    let looping = init.state.waiting.as_ref().is_some_and(|w| w.reason.as_deref() == Some("CrashLoopBackOff"));
+    let looping =
+        init.state.waiting.as_ref().is_some_and(|w| w.reason.as_deref() == Some("CrashLoopBackOff"));
     let failed = [&init.state, &init.last_state].into_iter().find_map(|state| state.terminated.as_ref());
     let failed = failed.filter(|terminated| terminated.exit_code != 0 && (looping || !init.ready))?;
     let mut cause = ended(failed);
@@ -151,16 +160,31 @@ fn failed_main(main: &ContainerStatus, previous: Option<Reason>) -> Option<Cause
     let last = main.last_state.terminated.as_ref();
     if let Some(waiting) = &main.state.waiting {
         return match waiting.reason.as_deref() {
-            Some("CrashLoopBackOff") => {
-                Some(last.map_or_else(|| Cause::new(Reason::CrashLoopBackOff, "the program ends again and again"), ended))
-            }
-            Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
-                Some(Cause::new(Reason::CreateContainerConfigError, text(waiting.message.as_ref(), "no message")))
-            }
+            Some("CrashLoopBackOff") => Some(last.map_or_else(
+                || Cause::new(Reason::CrashLoopBackOff, "the program ends again and again"),
+                ended,
+            )),
+            Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => Some(
+                Cause::new(Reason::CreateContainerConfigError, text(waiting.message.as_ref(), "no message")),
+            ),
             _ => refused_image(waiting, previous),
         };
     }
     main.state.terminated.as_ref().map(ended)
+}
+
+/// Whether this is one of the kubelet's words for an image that can't be had.
+pub fn is_image_refusal(reason: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    ];
+    WORDS.contains(&reason)
 }
 
 /// The kubelet goes back and forth between two words for an image it can't pull; the later one stays.
@@ -168,8 +192,7 @@ fn refused_image(waiting: &Waiting, previous: Option<Reason>) -> Option<Cause> {
     let reason = match waiting.reason.as_deref()? {
         "ImagePullBackOff" => Reason::ImagePullBackOff,
         "ErrImagePull" if previous == Some(Reason::ImagePullBackOff) => Reason::ImagePullBackOff,
-        "ErrImagePull" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError" | "RegistryUnavailable"
-        | "SignatureValidationFailed" => Reason::ErrImagePull,
+        reason if is_image_refusal(reason) => Reason::ErrImagePull,
         _ => return None,
     };
     Some(Cause::new(reason, text(waiting.message.as_ref(), "the image can't be pulled")))
@@ -260,16 +283,23 @@ mod tests {
 
     #[test]
     fn the_end_of_the_log_is_told() {
-        let Health::NotReady(cause) = assess_json(main(json!({"waiting": {"reason": "CrashLoopBackOff"}})), None)
+        let Health::NotReady(cause) =
+            assess_json(main(json!({"waiting": {"reason": "CrashLoopBackOff"}})), None)
         else {
             panic!("not looping")
         };
-        assert_eq!((cause.message.as_str(), cause.exit_code), ("the program ended with exit code 7: boom", Some(7)));
+        assert_eq!(
+            (cause.message.as_str(), cause.exit_code),
+            ("the program ended with exit code 7: boom", Some(7))
+        );
     }
 
     #[test]
     fn only_the_pod_s_own_end_is_an_end() {
-        assert!(matches!(assess_json(json!({"phase": "Failed", "reason": "Evicted"}), None), Health::Finished(_)));
+        assert!(matches!(
+            assess_json(json!({"phase": "Failed", "reason": "Evicted"}), None),
+            Health::Finished(_)
+        ));
         assert!(matches!(assess_json(json!({"phase": "Unknown"}), None), Health::NotReady(_)));
     }
 
@@ -282,9 +312,7 @@ mod tests {
 
     #[test]
     fn an_unbound_claim_is_not_the_scheduler_s_fault() {
-        let status = |message: &str| {
-            json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]})
-        };
+        let status = |message: &str| json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]});
         assert_eq!(reason(status("0/3 nodes are available"), None), Some(Reason::Unschedulable));
         let unbound = status("0/3: pod has unbound immediate PersistentVolumeClaims");
         assert_eq!(reason(unbound, None), Some(Reason::AwaitingReadiness));

@@ -5,45 +5,45 @@
 //! [`decide`], [`build`], [`status`] and what they use) know only it; [`reconcile`] feeds them from the API
 //! server and carries out what they say; [`controller`] runs it for every object.
 
-pub mod api;
 pub mod adjust;
+pub mod api;
+pub mod apply;
 pub mod backoff;
 pub mod build;
 pub mod claim;
-pub mod decide;
-pub mod failure;
-pub mod health;
-pub mod inputs;
-pub mod references;
-pub mod resize;
-pub mod resolve;
-pub mod restart;
-pub mod situation;
-pub mod status;
-pub mod view;
-pub mod apply;
+pub mod cli;
 pub mod context;
+pub mod controller;
+pub mod decide;
 pub mod error;
 pub mod events;
+pub mod failure;
+pub mod hash_key;
+pub mod health;
 pub mod image_check;
+pub mod inputs;
 pub mod memory;
 pub mod observe;
 pub mod quota;
 pub mod readiness;
 pub mod reconcile;
 pub mod reference_cache;
+pub mod references;
 pub mod refusal;
+pub mod resize;
+pub mod resolve;
 pub mod rest;
-pub mod stores;
-pub mod timers;
-pub mod verify;
-pub mod cli;
-pub mod controller;
-pub mod hash_key;
+pub mod restart;
 pub mod run;
 pub mod server;
+pub mod situation;
+pub mod status;
+pub mod stores;
 pub mod telemetry;
+pub mod timers;
 pub mod unreadable;
+pub mod verify;
+pub mod view;
 pub mod watch;
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ mod pod;
 mod references;
 mod volume;
 
+pub(crate) use pod::facts;
 pub use pod::read_pod;
-pub(crate) use pod::{MOUNT_PATIENCE, creating_since, facts};
 pub use volume::of_claim;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -59,6 +59,7 @@ pub async fn situation(ctx: &Context, workspace: &Workspace, memory: &Memory) ->
         is_live: false,
         verdict: None,
         refusal: None,
+        service: None,
         jitter: ctx.jitter(),
         now,
     };
@@ -84,7 +85,9 @@ async fn surroundings(ctx: &Context, workspace: &Workspace, owner: &Owner) -> Re
         references: None,
         existing_claim: ExistingClaim::NotAsked,
     };
-    let Ok((merged, _)) = resolve::desired::merged_spec(workspace, &around.classes) else { return Ok(around) };
+    let Ok((merged, _)) = resolve::desired::merged_spec(workspace, &around.classes) else {
+        return Ok(around);
+    };
     if let Some(name) = merged.storage.as_ref().and_then(|storage| storage.existing_claim.as_ref()) {
         around.existing_claim = volume::existing(ctx, &owner.namespace, name).await?;
     }

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn more_than_is_free_does_not() {
-        let full = "exceeded quota: q, requested: requests.cpu=1, used: requests.cpu=2, limited: requests.cpu=2";
+        let full =
+            "exceeded quota: q, requested: requests.cpu=1, used: requests.cpu=2, limited: requests.cpu=2";
         assert!(!fits_without(full, &old("500m")));
     }
 

@@ -104,7 +104,8 @@ impl Pass<'_> {
 
     async fn reread(&mut self) -> Result<(), Error> {
         let api: kube::Api<Workspace> = kube::Api::namespaced(self.ctx.client.clone(), &self.owner.namespace);
-        let live = api.get(&self.owner.name).await.map_err(Error::call("get", "Workspace", &self.owner.name))?;
+        let live =
+            api.get(&self.owner.name).await.map_err(Error::call("get", "Workspace", &self.owner.name))?;
         if live.uid() == self.workspace.uid() {
             self.workspace = Arc::new(live);
         }
@@ -175,7 +176,7 @@ impl Pass<'_> {
         if situation.volume == VolumeState::Terminating {
             return Ok(());
         }
-        let claim = self.claimed(situation, &effective);
+        let claim = Self::claimed(situation, &effective);
         let pod = build::pod::pod(&self.owner, &effective, &claim);
         match apply::pod::create(&self.ctx.client, &self.owner, &pod).await? {
             Some(Made::Made(view)) => {
@@ -185,7 +186,7 @@ impl Pass<'_> {
                 situation.made = self.memory.made;
                 situation.refusal = None;
                 let facts = observe::facts(self.ctx, situation, self.memory, observe::shared(view)).await?;
-                situation.pod = PodState::Ours(facts);
+                situation.pod = PodState::Ours(Box::new(facts));
             }
             Some(Made::Refused(reason, message)) => self.refuse(situation, (reason, message)),
             None => self.name_is_in_use(situation).await?,
@@ -194,7 +195,7 @@ impl Pass<'_> {
     }
 
     /// The claim as status has it, in the words of the Pod's annotation.
-    fn claimed(&self, situation: &Situation, effective: &Effective) -> Claim {
+    fn claimed(situation: &Situation, effective: &Effective) -> Claim {
         let incarnation = situation.incarnation();
         Claim::new(
             situation.number(),
@@ -222,7 +223,8 @@ impl Pass<'_> {
             }
         }
         let wanted = build::service::service(&self.owner, effective);
-        let live = crate::stores::Stores::child(&self.ctx.stores.services, &self.owner.namespace, &self.owner.name);
+        let live =
+            crate::stores::Stores::child(&self.ctx.stores.services, &self.owner.namespace, &self.owner.name);
         apply::children::adjust_service(&self.ctx.client, &self.owner, wanted.as_ref(), live.as_deref()).await
     }
 
@@ -241,9 +243,12 @@ impl Pass<'_> {
                 let no = apply::name_taken("Pod", &self.owner.name);
                 self.refuse(situation, no);
             }
-            found => situation.pod = found,
+            found => {
+                situation.pod = found;
+                self.memory.refused = None;
+                situation.refusal = None;
+            }
         }
         Ok(())
     }
 }
-

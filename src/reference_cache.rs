@@ -56,7 +56,12 @@ impl ReferenceCache {
             }
         }
         for source in sources {
-            inner.entries.entry((namespace.to_owned(), source)).or_default().users.insert(workspace.to_owned());
+            inner
+                .entries
+                .entry((namespace.to_owned(), source))
+                .or_default()
+                .users
+                .insert(workspace.to_owned());
         }
     }
 

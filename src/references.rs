@@ -106,12 +106,8 @@ pub struct MissingReference(pub String);
 
 /// Every reference that `spec`'s environment makes, sorted.
 pub fn of(spec: &WorkspaceSpec) -> Vec<Reference> {
-    let mut references: Vec<Reference> = spec
-        .env
-        .iter()
-        .filter_map(from_variable)
-        .chain(spec.env_from.iter().flat_map(from_bulk))
-        .collect();
+    let mut references: Vec<Reference> =
+        spec.env.iter().filter_map(from_variable).chain(spec.env_from.iter().flat_map(from_bulk)).collect();
     references.sort();
     references.dedup();
     references
@@ -120,7 +116,8 @@ pub fn of(spec: &WorkspaceSpec) -> Vec<Reference> {
 fn from_variable(variable: &EnvVar) -> Option<Reference> {
     let from = variable.value_from.as_ref()?;
     let secret = from.secret_key_ref.as_ref().map(|r| (SourceKind::Secret, &r.name, &r.key, r.optional));
-    let config = from.config_map_key_ref.as_ref().map(|r| (SourceKind::ConfigMap, &r.name, &r.key, r.optional));
+    let config =
+        from.config_map_key_ref.as_ref().map(|r| (SourceKind::ConfigMap, &r.name, &r.key, r.optional));
     let (kind, name, key, optional) = secret.or(config)?;
     Some(Reference {
         source: Source { kind, name: name.clone() },

@@ -22,21 +22,24 @@ pub fn of(child: Child, error: &kube::Error) -> Option<(Reason, String)> {
         Child::Service => Reason::ServiceRefused,
     };
     let reason = match status.code {
-        400 | 422 => refused,
         403 if is_namespace_terminating(status) => Reason::Terminating,
         403 if status.message.contains("exceeded quota") || status.message.contains("failed quota") => {
             Reason::QuotaExceeded
         }
         // The operator itself lacks a right: not the workspace's fault.
         403 if status.message.contains(" cannot create resource ") => return None,
-        403 => refused,
+        400 | 403 | 422 => refused,
         _ => return None,
     };
     Some((reason, status.message.clone()))
 }
 
 fn is_namespace_terminating(status: &Status) -> bool {
-    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating")
+    status
+        .details
+        .iter()
+        .flat_map(|details| &details.causes)
+        .any(|cause| cause.reason == "NamespaceTerminating")
         || status.message.contains("because it is being terminated")
 }
 
@@ -54,7 +57,10 @@ mod tests {
         assert_eq!(reason(422, "spec.x: Invalid value"), Some(Reason::PodRefused));
         assert_eq!(reason(403, "pods \"x\" is forbidden: violates PodSecurity"), Some(Reason::PodRefused));
         assert_eq!(reason(403, "pods \"x\" is forbidden: exceeded quota: q"), Some(Reason::QuotaExceeded));
-        assert_eq!(reason(403, "unable to create new content in namespace n because it is being terminated"), Some(Reason::Terminating));
+        assert_eq!(
+            reason(403, "unable to create new content in namespace n because it is being terminated"),
+            Some(Reason::Terminating)
+        );
         assert_eq!(reason(403, "User \"u\" cannot create resource \"pods\""), None);
         assert_eq!(reason(500, "etcd"), None);
         assert_eq!(reason(429, "slow down"), None);

@@ -118,6 +118,9 @@ mod tests {
         assert_eq!(compare(&cpu, &small, None, None), Resize::Wanted(cpu.clone()));
         assert!(matches!(compare(&cpu, &small, None, Some("no")), Resize::NeedsRestart(_)));
         let pending = json!([{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]);
-        assert!(matches!(compare(&cpu, &pod(json!({"requests": {"cpu": "2"}}), pending), None, None), Resize::NeedsRestart(_)));
+        assert!(matches!(
+            compare(&cpu, &pod(json!({"requests": {"cpu": "2"}}), pending), None, None),
+            Resize::NeedsRestart(_)
+        ));
     }
 }

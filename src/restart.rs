@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::api::{RestartTime, WorkspaceStatus};
 
 /// How far ahead of our clock a request may lie and still count as made now: clocks differ.
-pub const TOLERANCE: Duration = Duration::from_secs(300);
+pub const TOLERANCE: Duration = Duration::from_mins(5);
 
 /// What the annotation, the spec and the status together ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,9 +30,7 @@ pub fn requested(
 ) -> Requested {
     let mut result = Requested::default();
     let mut accepted = status.requested_restart_at;
-    for (place, text) in
-        [("annotation workspaces.dev/restartedAt", annotation), ("spec.restartedAt", spec)]
-    {
+    for (place, text) in [("annotation workspaces.dev/restartedAt", annotation), ("spec.restartedAt", spec)] {
         let Some(text) = text else { continue };
         let Ok(time) = text.trim().parse::<Timestamp>() else {
             result.notes.push(format!("{place} is ignored: {:?} is not an RFC 3339 time", shortened(text)));
@@ -52,7 +50,8 @@ pub fn requested(
 
 /// A time that was once too far ahead is waited for; the tolerance is for those that are new to us.
 fn is_ahead(time: RestartTime, scheduled: Option<RestartTime>, now: Timestamp) -> bool {
-    let limit = if scheduled == Some(time) { now } else { now.saturating_add(TOLERANCE).unwrap_or(Timestamp::MAX) };
+    let limit =
+        if scheduled == Some(time) { now } else { now.saturating_add(TOLERANCE).unwrap_or(Timestamp::MAX) };
     time.0 > limit
 }
 
@@ -123,7 +122,10 @@ mod tests {
 
     #[test]
     fn a_clock_a_little_ahead_is_taken_at_its_word() {
-        assert_eq!(requested(Some(&at(200).to_string()), None, &status(None, None), now()).pending, Some(at(200)));
+        assert_eq!(
+            requested(Some(&at(200).to_string()), None, &status(None, None), now()).pending,
+            Some(at(200))
+        );
     }
 
     #[test]

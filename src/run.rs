@@ -1,6 +1,6 @@
 //! Puts the operator together: key, caches, controller, health server; and takes it down in order.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{
@@ -43,9 +43,10 @@ pub enum Error {
 /// Runs until `stop` is cancelled.
 pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
     let Options { settings, restart_on_reference_change, hash_key_namespace, listen } = options;
-    let key = match restart_on_reference_change {
-        true => Some(hash_key::load(&client, &hash_key_namespace).await?),
-        false => None,
+    let key = if restart_on_reference_change {
+        Some(hash_key::load(&client, &hash_key_namespace).await?)
+    } else {
+        None
     };
     let (stores, writers) = controller::caches();
     let reporter = Reporter { controller: names::FIELD_MANAGER.to_owned(), instance: None };
@@ -55,7 +56,6 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
 
     let tasks = TaskTracker::new();
     let pending = context.pending.clone();
-    let unready = pending.clone();
     let failed = CancellationToken::new();
     let serving = listen.map(|address| {
         let (stop, failed) = (stop.clone(), failed.clone());
@@ -68,10 +68,11 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
         })
     });
     tasks.close();
+    let overdue = overdue(stop.clone(), context.pending.clone(), context.settings.reconcile_timeout);
     tokio::select! {
         () = controller::run(context, writers, stop.clone().cancelled_owned()) => {}
         () = failed.cancelled() => {}
-        () = stopped_unready(&stop, &unready) => {}
+        () = overdue => {}
     }
     stop.cancel();
     match serving {
@@ -80,10 +81,11 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     }
 }
 
-/// kube's Controller ends only once its cache is filled. Before every cache is, no pass is under way.
-async fn stopped_unready(stop: &CancellationToken, pending: &Pending) {
+/// The end of the patience with an orderly end. There is none before the caches are filled: kube's Controller then
+/// waits for them for ever, as nothing fills them any more.
+async fn overdue(stop: CancellationToken, pending: Pending, limit: Duration) {
     stop.cancelled().await;
     if pending.kinds().is_empty() {
-        std::future::pending().await
+        tokio::time::sleep(limit).await;
     }
 }

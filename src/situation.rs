@@ -31,7 +31,10 @@ pub struct Situation {
     /// Whether `pod` and `status` were read from the API server in this pass.
     pub is_live: bool,
     pub verdict: Option<Verdict>,
+    /// The API server's "no" to the Pod of the newest claim, or to what it needs.
     pub refusal: Option<Refusal>,
+    /// The "no" to the Service beside a living Pod.
+    pub service: Option<Refusal>,
     pub jitter: Jitter,
     pub now: Timestamp,
 }
@@ -45,7 +48,7 @@ pub enum PodState {
     Gone,
     /// A former workspace's of the same name, on its way out.
     Former,
-    Ours(PodFacts),
+    Ours(Box<PodFacts>),
 }
 
 /// What there is to know about our Pod.
@@ -88,9 +91,13 @@ pub enum VolumeState {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// The API server takes the new Pod and its image can be had. The note says what could not be found out.
-    Accepted { note: Option<String> },
+    Accepted {
+        note: Option<String>,
+    },
     /// The image is being looked for, until then.
-    Pending { until: Timestamp },
+    Pending {
+        until: Timestamp,
+    },
     Declined(Refusal),
 }
 
@@ -143,6 +150,7 @@ impl Situation {
 
 /// Since when `status` says Ready.
 pub fn ready_since(status: &WorkspaceStatus) -> Option<Timestamp> {
-    let ready = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str())?;
+    let ready =
+        status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str())?;
     (ready.status == "True").then_some(ready.last_transition_time.0)
 }

@@ -42,7 +42,8 @@ pub async fn verify(
             }
         },
     };
-    let declined = Refused::note(memory.declined.as_ref(), candidate, no.0, no.1, situation.now, situation.jitter);
+    let declined =
+        Refused::note(memory.declined.as_ref(), candidate, no.0, no.1, situation.now, situation.jitter);
     let refusal = declined.refusal.clone();
     memory.declined = Some(declined);
     Ok(Verdict::Declined(refusal))
@@ -56,7 +57,12 @@ async fn accepted_by_server(
     pod: &PodFacts,
     effective: &Effective,
 ) -> Result<Option<apply::No>, Error> {
-    let claim = Claim::new(situation.number().next(), situation.generation, situation.desired.restart.pending, effective);
+    let claim = Claim::new(
+        situation.number().next(),
+        situation.generation,
+        situation.desired.restart.pending,
+        effective,
+    );
     let successor = build::pod::pod(owner, effective, &claim);
     Ok(match apply::pod::dry_run(&ctx.client, owner, &successor).await? {
         Made::Made(()) => None,

@@ -45,7 +45,8 @@ pub fn events<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    isolated(kind, watcher(api, config).default_backoff()).modify(|object| object.managed_fields_mut().clear())
+    isolated(kind, watcher(api, config).default_backoff())
+        .modify(|object| object.managed_fields_mut().clear())
 }
 
 /// Watches into the cache behind `writer`, and tells `pending` when it is filled.

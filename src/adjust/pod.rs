@@ -2,15 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{
-    api::names,
-    build,
-    claim::Claim,
-    inputs::Comparison,
-    resize,
-    resolve::Effective,
-    view::PodView,
-};
+use crate::{api::names, build, claim::Claim, inputs::Comparison, resize, resolve::Effective, view::PodView};
 
 /// The merge patch for a Pod's metadata; none where nothing differs. `claim` is the Pod's, or what is known of it
 /// where it lost its own.

@@ -94,8 +94,13 @@ mod tests {
 
     #[test]
     fn a_changed_port_is_patched_with_the_uid_as_precondition() {
-        let Adjustment::Patch(patch) = service(Some(&live()), Some(&wanted(port(81)))) else { panic!("no patch") };
-        assert_eq!((patch["metadata"]["uid"].as_str(), patch["spec"]["ports"][0]["port"].as_i64()), (Some("u"), Some(81)));
+        let Adjustment::Patch(patch) = service(Some(&live()), Some(&wanted(port(81)))) else {
+            panic!("no patch")
+        };
+        assert_eq!(
+            (patch["metadata"]["uid"].as_str(), patch["spec"]["ports"][0]["port"].as_i64()),
+            (Some("u"), Some(81))
+        );
     }
 
     #[test]

@@ -12,7 +12,11 @@ use serde_json::{Map, Value, json};
 use crate::view::VolumeClaimView;
 
 /// The merge patch that brings our claim to the wish; none where nothing differs.
-pub fn volume_claim(live: &VolumeClaimView, wanted: &PersistentVolumeClaim, owner_uid: &str) -> Option<Value> {
+pub fn volume_claim(
+    live: &VolumeClaimView,
+    wanted: &PersistentVolumeClaim,
+    owner_uid: &str,
+) -> Option<Value> {
     let mut metadata = Map::new();
     let labels = super::strings(
         live.metadata.labels.as_ref(),
@@ -48,14 +52,22 @@ pub fn ignored(live: &VolumeClaimView, wanted: &PersistentVolumeClaim) -> Option
     let mut notes = Vec::new();
     if let Some(size) = size_of(wanted).filter(|size| compare(live, size) == Some(Ordering::Less)) {
         let has = live.requested().map(|size| size.0.as_str()).unwrap_or_default();
-        notes.push(format!("size {} is smaller than the claim's {has} and is ignored: a volume can't shrink", size.0));
+        notes.push(format!(
+            "size {} is smaller than the claim's {has} and is ignored: a volume can't shrink",
+            size.0
+        ));
     }
-    if let Some(class) = spec.storage_class_name.as_ref().filter(|class| Some(*class) != live.spec.storage_class_name.as_ref()) {
+    if let Some(class) =
+        spec.storage_class_name.as_ref().filter(|class| Some(*class) != live.spec.storage_class_name.as_ref())
+    {
         let has = live.spec.storage_class_name.as_deref().unwrap_or("none");
         notes.push(format!("storageClassName {class} is ignored: the claim was made with {has}"));
     }
     if spec.access_modes.as_ref().is_some_and(|modes| *modes != live.spec.access_modes) {
-        notes.push(format!("accessModes are ignored: the claim was made with {}", live.spec.access_modes.join(", ")));
+        notes.push(format!(
+            "accessModes are ignored: the claim was made with {}",
+            live.spec.access_modes.join(", ")
+        ));
     }
     (!notes.is_empty()).then(|| notes.join("; "))
 }
@@ -96,7 +108,9 @@ mod tests {
         let patch = volume_claim(&live("1Gi", json!([])), &wanted("2Gi", json!(null)), "me").unwrap();
         assert_eq!(patch["spec"]["resources"]["requests"]["storage"], "2Gi");
         assert_eq!(volume_claim(&live("2Gi", json!([])), &wanted("1Gi", json!(null)), "me"), None);
-        assert!(ignored(&live("2Gi", json!([])), &wanted("1Gi", json!(null))).unwrap().contains("can't shrink"));
+        assert!(
+            ignored(&live("2Gi", json!([])), &wanted("1Gi", json!(null))).unwrap().contains("can't shrink")
+        );
     }
 
     #[test]
@@ -113,9 +127,14 @@ mod tests {
 
     #[test]
     fn retention_is_the_owner_reference() {
-        let taken = volume_claim(&live("1Gi", json!([])), &wanted("1Gi", json!([owner("me")])), "me").unwrap();
+        let taken =
+            volume_claim(&live("1Gi", json!([])), &wanted("1Gi", json!([owner("me")])), "me").unwrap();
         assert_eq!(taken["metadata"]["ownerReferences"][0]["uid"], "me");
-        let let_go = volume_claim(&live("1Gi", json!([owner("me"), owner("other")])), &wanted("1Gi", json!(null)), "me");
+        let let_go = volume_claim(
+            &live("1Gi", json!([owner("me"), owner("other")])),
+            &wanted("1Gi", json!(null)),
+            "me",
+        );
         assert_eq!(let_go.unwrap()["metadata"]["ownerReferences"], json!([owner("other")]));
     }
 }

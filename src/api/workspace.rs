@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        ContainerPort, EnvFromSource, EnvVar, LocalObjectReference, Probe, ResourceRequirements, SecurityContext,
-        TypedObjectReference,
+        ContainerPort, EnvFromSource, EnvVar, LocalObjectReference, Probe, ResourceRequirements,
+        SecurityContext, TypedObjectReference,
     },
     apimachinery::pkg::api::resource::Quantity,
 };

@@ -38,7 +38,8 @@ pub async fn make_volume_claim(
 
 async fn read_volume_claim(client: &Client, owner: &Owner) -> Result<Option<Made<VolumeClaimView>>, Error> {
     let api: Api<VolumeClaimView> = Api::namespaced(client.clone(), &owner.namespace);
-    let claim = api.get(&owner.name).await.map_err(Error::call("get", "PersistentVolumeClaim", &owner.name))?;
+    let claim =
+        api.get(&owner.name).await.map_err(Error::call("get", "PersistentVolumeClaim", &owner.name))?;
     Ok(Some(match ownership(&claim.metadata, &owner.name, &owner.uid) {
         Ownership::Ours | Ownership::Retained | Ownership::Former => Made::Made(claim),
         Ownership::Foreign => {

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::core::v1::Pod,
-    apimachinery::pkg::api::resource::Quantity,
-};
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::api::resource::Quantity};
 use kube::{
     Api, Client,
     api::{Patch, PostParams},
@@ -93,7 +90,10 @@ pub async fn resize(
         }
     }
     let body = json!({"spec": {"containers": [{"name": names::MAIN_CONTAINER, "resources": resources}]}});
-    match pods(client, owner).patch_subresource("resize", &owner.name, &patch(), &Patch::Strategic(body)).await {
+    match pods(client, owner)
+        .patch_subresource("resize", &owner.name, &patch(), &Patch::Strategic(body))
+        .await
+    {
         Ok(_) => Ok(Made::Made(())),
         Err(error) => match refusal::of(Child::Pod, &error) {
             Some((reason, message)) => Ok(Made::Refused(reason, message)),
@@ -108,11 +108,11 @@ pub async fn patch_metadata(client: &Client, owner: &Owner, body: &Value) -> Res
     view(&pod.map_err(Error::call("patch", "Pod", &owner.name))?)
 }
 
-/// Makes a probe Pod and answers with its name; none where the API server refuses it.
-pub async fn create_probe(client: &Client, owner: &Owner, probe: &Pod) -> Result<Option<String>, Error> {
+/// Makes a probe Pod; false where the API server refuses it.
+pub async fn create_probe(client: &Client, owner: &Owner, probe: &Pod) -> Result<bool, Error> {
     match pods(client, owner).create(&post(), probe).await {
-        Ok(pod) => Ok(pod.metadata.name),
-        Err(error) if refusal::of(Child::Pod, &error).is_some() => Ok(None),
+        Ok(_) => Ok(true),
+        Err(error) if refusal::of(Child::Pod, &error).is_some() => Ok(false),
         Err(error) => Err(Error::call("create", "Pod", &owner.name)(error)),
     }
 }

@@ -37,7 +37,8 @@ pub async fn publish(
         "status": next,
     });
     let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..Default::default() };
-    let body = serde_json::to_vec(&body).map_err(|error| call("write status of")(kube::Error::SerdeError(error)))?;
+    let body =
+        serde_json::to_vec(&body).map_err(|error| call("write status of")(kube::Error::SerdeError(error)))?;
     let request = kube::core::Request::new(<Workspace as kube::Resource>::url_path(
         &(),
         workspace.namespace().as_deref(),

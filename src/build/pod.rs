@@ -7,10 +7,7 @@ use k8s_openapi::api::core::v1::{
 use crate::{
     api::{names, workspace::PodMetadata},
     claim::Claim,
-    resolve::{
-        Effective,
-        effective::VolumeSource,
-    },
+    resolve::{Effective, effective::VolumeSource},
 };
 
 use super::Owner;

@@ -8,27 +8,26 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 
-use crate::{
-    api::names,
-    resolve::Effective,
-};
+use crate::{api::names, resolve::Effective};
 
 use super::Owner;
 
-/// The probe for `effective`'s image on `node`.
-pub fn probe(owner: &Owner, effective: &Effective, node: &str) -> Pod {
+/// The probe for `effective`'s image on `node`; `question` tells it from one that asks something else.
+pub fn probe(owner: &Owner, effective: &Effective, node: &str, question: &str) -> Pod {
     let mut labels = owner.labels();
     // Never a workspace's own label: its Service and its owner's watch must not take it for the real one.
     labels.remove(names::WORKSPACE);
     labels.insert(names::PROBE_FOR.to_owned(), owner.name.clone());
     // Some, since a ResourceQuota on compute refuses Pods without any.
-    let tiny: BTreeMap<String, Quantity> =
-        [("cpu", "10m"), ("memory", "16Mi")].map(|(name, value)| (name.to_owned(), Quantity(value.to_owned()))).into();
+    let tiny: BTreeMap<String, Quantity> = [("cpu", "10m"), ("memory", "16Mi")]
+        .map(|(name, value)| (name.to_owned(), Quantity(value.to_owned())))
+        .into();
     Pod {
         metadata: ObjectMeta {
             generate_name: Some(format!("{}-image-", owner.name)),
             namespace: Some(owner.namespace.clone()),
             labels: Some(labels),
+            annotations: Some([(names::QUESTION.to_owned(), question.to_owned())].into()),
             owner_references: Some(vec![owner.reference()]),
             ..Default::default()
         },

@@ -66,7 +66,10 @@ fn the_pod_with_an_existing_claim() {
 #[test]
 fn the_services() {
     let headless = json!({"image": "a:1", "ports": [{"containerPort": 80}]});
-    insta::assert_yaml_snapshot!([service::service(&owner(), &effective(headless)), service::service(&owner(), &effective(full()))]);
+    insta::assert_yaml_snapshot!([
+        service::service(&owner(), &effective(headless)),
+        service::service(&owner(), &effective(full()))
+    ]);
     assert_eq!(service::service(&owner(), &effective(minimal())), None);
 }
 
@@ -82,7 +85,7 @@ fn the_volume_claims() {
 
 #[test]
 fn the_probe() {
-    insta::assert_yaml_snapshot!(probe::probe(&owner(), &effective(full()), "node-7"));
+    insta::assert_yaml_snapshot!(probe::probe(&owner(), &effective(full()), "node-7", "q"));
 }
 
 proptest! {

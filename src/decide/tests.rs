@@ -113,7 +113,9 @@ fn the_cache_alone_never_says_gone() {
 
 #[test]
 fn the_first_loss_is_replaced_at_once_and_counted() {
-    let Step::Claim(claim, Some(failures)) = decide(&gone(started(Health::Ready))) else { panic!("no claim") };
+    let Step::Claim(claim, Some(failures)) = decide(&gone(started(Health::Ready))) else {
+        panic!("no claim")
+    };
     assert_eq!((claim.number.0, failures.consecutive), (4, 1));
 }
 
@@ -145,11 +147,13 @@ fn an_ended_pod_is_deleted_once_its_loss_is_recorded() {
 #[test]
 fn a_smaller_number_is_stopped_and_a_larger_one_taken_over() {
     let mut s = started(Health::Ready);
-    s.pod = ours(2, None, Health::Ready);
-    assert_eq!(recorded(&decide(&s)), Some(StopCause::Overtaken));
     s.pod = ours(4, None, Health::Ready);
     assert_eq!(decide(&s), Step::ReadBoth);
+    s.pod = ours(2, None, Health::Ready);
+    assert_eq!(decide(&s), Step::ReadBoth);
     s.is_live = true;
+    assert_eq!(recorded(&decide(&s)), Some(StopCause::Overtaken));
+    s.pod = ours(4, None, Health::Ready);
     assert_eq!(decide(&s), Step::TakeOver(IncarnationNumber(4)));
 }
 
@@ -210,11 +214,8 @@ fn what_is_being_deleted_gets_no_new_pod() {
 
 /// Any situation at all, from a few choices for each thing that is known.
 fn any_situation() -> impl Strategy<Value = Situation> {
-    let health = prop_oneof![
-        Just(Health::Ready),
-        Just(not_ready()),
-        Just(Health::Finished(cause(Reason::PodFailed)))
-    ];
+    let health =
+        prop_oneof![Just(Health::Ready), Just(not_ready()), Just(Health::Finished(cause(Reason::PodFailed)))];
     let volume = prop::sample::select(vec![
         VolumeState::NotRequired,
         VolumeState::Absent,
@@ -230,37 +231,39 @@ fn any_situation() -> impl Strategy<Value = Situation> {
         Some(declined()),
     ]);
     let flags = prop::collection::vec(any::<bool>(), 8);
-    (health, volume, verdict, flags, 0..7_usize, 1..5_i64).prop_map(|(health, volume, verdict, flags, pod, number)| {
-        let mut s = if flags[0] { started(health.clone()) } else { fresh() };
-        s.volume = volume;
-        s.verdict = verdict;
-        s.is_deleting = flags[1];
-        s.is_live = flags[2];
-        if flags[3] {
-            s = restart_pending(s);
-        }
-        if flags[4] {
-            s = image_changed(s);
-        }
-        if flags[5] {
-            s = stopped(s);
-        }
-        if flags[6] {
-            s.desired.effective = Err(Blocked::invalid("image", "missing"));
-        }
-        if flags[7] {
-            s.status.failures = Some(Failures { consecutive: 3, ..Default::default() });
-        }
-        match pod {
-            0 => s.pod = PodState::Absent,
-            1 => s.pod = PodState::Gone,
-            2 => s.pod = PodState::Former,
-            3 => s.pod = ours(number, None, health),
-            4 => s = terminating(s),
-            _ => {}
-        }
-        s
-    })
+    (health, volume, verdict, flags, 0..7_usize, 1..5_i64).prop_map(
+        |(health, volume, verdict, flags, pod, number)| {
+            let mut s = if flags[0] { started(health.clone()) } else { fresh() };
+            s.volume = volume;
+            s.verdict = verdict;
+            s.is_deleting = flags[1];
+            s.is_live = flags[2];
+            if flags[3] {
+                s = restart_pending(s);
+            }
+            if flags[4] {
+                s = image_changed(s);
+            }
+            if flags[5] {
+                s = stopped(s);
+            }
+            if flags[6] {
+                s.desired.effective = Err(Blocked::invalid("image", "missing"));
+            }
+            if flags[7] {
+                s.status.failures = Some(Failures { consecutive: 3, ..Default::default() });
+            }
+            match pod {
+                0 => s.pod = PodState::Absent,
+                1 => s.pod = PodState::Gone,
+                2 => s.pod = PodState::Former,
+                3 => s.pod = ours(number, None, health),
+                4 => s = terminating(s),
+                _ => {}
+            }
+            s
+        },
+    )
 }
 
 /// Whether a step changes the world, other than status.

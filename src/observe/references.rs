@@ -35,13 +35,15 @@ async fn read(ctx: &Context, namespace: &str, source: &Source, key: &HashKey) ->
     let (version, content) = match source.kind {
         SourceKind::Secret => {
             let api: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
-            let found = api.get_opt(&source.name).await.map_err(Error::call("get", "Secret", &source.name))?;
+            let found =
+                api.get_opt(&source.name).await.map_err(Error::call("get", "Secret", &source.name))?;
             let version = found.as_ref().and_then(ResourceExt::resource_version);
             (version, found.map(|secret| secret_hashes(&secret, source, key)))
         }
         SourceKind::ConfigMap => {
             let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), namespace);
-            let found = api.get_opt(&source.name).await.map_err(Error::call("get", "ConfigMap", &source.name))?;
+            let found =
+                api.get_opt(&source.name).await.map_err(Error::call("get", "ConfigMap", &source.name))?;
             let version = found.as_ref().and_then(ResourceExt::resource_version);
             (version, found.map(|config| config_hashes(&config, source, key)))
         }

@@ -19,11 +19,14 @@ pub fn choose<'a>(
 ) -> Result<Option<&'a WorkspaceClass>, Blocked> {
     let not_found = |message: String| Blocked { reason: Reason::ClassNotFound, message };
     match &spec.class_name {
-        Some(name) => match classes.iter().find(|class| class.meta().name.as_ref() == Some(name)).map(|class| &class.0) {
-            Some(Ok(class)) => Ok(Some(class)),
-            Some(Err(error)) => Err(not_found(format!("WorkspaceClass {name} can't be read: {error}"))),
-            None => Err(not_found(format!("there is no WorkspaceClass {name}"))),
-        },
+        Some(name) => {
+            match classes.iter().find(|class| class.meta().name.as_ref() == Some(name)).map(|class| &class.0)
+            {
+                Some(Ok(class)) => Ok(Some(class)),
+                Some(Err(error)) => Err(not_found(format!("WorkspaceClass {name} can't be read: {error}"))),
+                None => Err(not_found(format!("there is no WorkspaceClass {name}"))),
+            }
+        }
         None => Ok(classes
             .iter()
             .filter_map(|class| class.0.as_ref().ok())

@@ -44,7 +44,7 @@ pub struct Volume {
 /// Whose claim is mounted.
 #[derive(Clone, Debug, PartialEq)]
 pub enum VolumeSource {
-    Own(OwnVolume),
+    Own(Box<OwnVolume>),
     Existing(String),
 }
 
@@ -59,7 +59,9 @@ pub struct OwnVolume {
 
 /// The workspace's spec with the defaults of its class filled in.
 pub fn merged(spec: &WorkspaceSpec, class: Option<&WorkspaceClass>) -> Result<WorkspaceSpec, Blocked> {
-    let Some(defaults) = class.and_then(|class| class.spec.defaults.as_ref()) else { return Ok(spec.clone()) };
+    let Some(defaults) = class.and_then(|class| class.spec.defaults.as_ref()) else {
+        return Ok(spec.clone());
+    };
     let json = |spec: &WorkspaceSpec| serde_json::to_value(spec).map_err(|error| unreadable(&error));
     serde_json::from_value(merge(&json(defaults)?, &json(spec)?)).map_err(|error| unreadable(&error))
 }
@@ -70,7 +72,9 @@ fn unreadable(error: &serde_json::Error) -> Blocked {
 
 /// How long each start may take.
 pub fn progress_deadline(spec: &WorkspaceSpec) -> Duration {
-    Duration::from_secs(spec.progress_deadline_seconds.map_or(600, |seconds| u64::try_from(seconds).unwrap_or(600)))
+    Duration::from_secs(
+        spec.progress_deadline_seconds.map_or(600, |seconds| u64::try_from(seconds).unwrap_or(600)),
+    )
 }
 
 impl Effective {
@@ -80,11 +84,10 @@ impl Effective {
         class: Option<&WorkspaceClass>,
         references: Option<ReferencesHash>,
     ) -> Result<Self, Blocked> {
-        let image = spec
-            .image
-            .clone()
-            .filter(|image| !image.trim().is_empty())
-            .ok_or_else(|| Blocked::invalid("image", "neither the workspace nor its class names an image"))?;
+        let image =
+            spec.image.clone().filter(|image| !image.trim().is_empty()).ok_or_else(|| {
+                Blocked::invalid("image", "neither the workspace nor its class names an image")
+            })?;
         let pull_policy = spec.image_pull_policy.unwrap_or_else(|| default_pull_policy(&image));
         let volume = spec.storage.as_ref().map(volume).transpose()?.flatten();
         let service = (!spec.ports.is_empty())
@@ -124,7 +127,7 @@ fn volume(storage: &Storage) -> Result<Option<Volume>, Blocked> {
     let mount_path = storage.mount_path.clone().unwrap_or_else(|| names::DEFAULT_MOUNT_PATH.to_owned());
     let source = match (&storage.existing_claim, &storage.size) {
         (Some(name), _) => VolumeSource::Existing(name.clone()),
-        (None, Some(size)) => VolumeSource::Own(own_volume(storage, size)?),
+        (None, Some(size)) => VolumeSource::Own(Box::new(own_volume(storage, size)?)),
         (None, None) => return Ok(None),
     };
     Ok(Some(Volume { mount_path, source }))
@@ -135,8 +138,11 @@ fn own_volume(storage: &Storage, size: &Quantity) -> Result<OwnVolume, Blocked> 
     if parsed <= ParsedQuantity::default() {
         return Err(Blocked::invalid("storage.size", "must be greater than zero"));
     }
-    let access_modes =
-        if storage.access_modes.is_empty() { vec![AccessMode::ReadWriteOnce] } else { storage.access_modes.clone() };
+    let access_modes = if storage.access_modes.is_empty() {
+        vec![AccessMode::ReadWriteOnce]
+    } else {
+        storage.access_modes.clone()
+    };
     Ok(OwnVolume {
         size: size.clone(),
         storage: storage.clone(),
@@ -180,7 +186,10 @@ mod tests {
 
     #[test]
     fn an_image_is_required_from_somebody() {
-        assert_eq!(check(json!({})).unwrap_err().message, "spec.image: neither the workspace nor its class names an image");
+        assert_eq!(
+            check(json!({})).unwrap_err().message,
+            "spec.image: neither the workspace nor its class names an image"
+        );
     }
 
     #[test]

@@ -4,8 +4,12 @@
 use serde_json::{Map, Value};
 
 /// Lists merged by these keys.
-const KEYED: &[(&str, &[&str])] =
-    &[("env", &["name"]), ("ports", &["containerPort", "protocol"]), ("imagePullSecrets", &["name"]), ("claims", &["name"])];
+const KEYED: &[(&str, &[&str])] = &[
+    ("env", &["name"]),
+    ("ports", &["containerPort", "protocol"]),
+    ("imagePullSecrets", &["name"]),
+    ("claims", &["name"]),
+];
 
 /// Objects that are a choice between forms: a mixture of two would be neither.
 const WHOLE: &[&str] = &["startupProbe", "readinessProbe", "livenessProbe", "dataSourceRef", "valueFrom"];

@@ -31,7 +31,9 @@ pub fn run(spec: &WorkspaceSpec, workspace: &Annotations, namespace: &Annotation
         });
     }
     let mut holds: Vec<String> = holds(workspace).map(|(actor, why)| described(actor, why)).collect();
-    holds.extend(self::holds(namespace).map(|(actor, why)| format!("{} on the namespace", described(actor, why))));
+    holds.extend(
+        self::holds(namespace).map(|(actor, why)| format!("{} on the namespace", described(actor, why))),
+    );
     if holds.is_empty() {
         return Run::Running;
     }
@@ -74,7 +76,8 @@ mod tests {
     #[test]
     fn stopped_comes_before_held() {
         let spec = WorkspaceSpec { run_state: Some(RunState::Stopped), ..Default::default() };
-        let Run::Suspended(why) = run(&spec, &annotations(&[("hold.workspaces.dev/a", "")]), &Annotations::new())
+        let Run::Suspended(why) =
+            run(&spec, &annotations(&[("hold.workspaces.dev/a", "")]), &Annotations::new())
         else {
             panic!("not stopped")
         };

@@ -21,7 +21,7 @@ pub(super) fn compute(s: &Situation, step: &Step) -> Option<Incarnation> {
                 Some(claim) => claimed(s, claim),
                 None => Incarnation { number: *number, inputs_hash: wanted_hash(s), ..Default::default() },
             };
-            incarnation.start_time = pod.view.metadata.creation_timestamp.clone();
+            incarnation.start_time.clone_from(&pod.view.metadata.creation_timestamp);
             Some(with_pod(incarnation, pod))
         }
         _ => {
@@ -57,8 +57,8 @@ fn wanted_hash(s: &Situation) -> Option<String> {
 
 fn with_pod(mut incarnation: Incarnation, pod: &PodFacts) -> Incarnation {
     let view = &pod.view;
-    incarnation.pod_uid = view.metadata.uid.clone();
-    incarnation.node_name = view.spec.node_name.clone();
+    incarnation.pod_uid.clone_from(&view.metadata.uid);
+    incarnation.node_name.clone_from(&view.spec.node_name);
     if let Some(image) = view.main().and_then(|main| main.image.clone()) {
         incarnation.image = Some(image);
     }

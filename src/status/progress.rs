@@ -18,8 +18,13 @@ use super::ready::Obstacle;
 pub(super) enum Progress {
     Settled,
     /// On the way; stuck if it lasts beyond `until`.
-    On { until: Timestamp },
-    Stalled { reason: Reason, message: String },
+    On {
+        until: Timestamp,
+    },
+    Stalled {
+        reason: Reason,
+        message: String,
+    },
 }
 
 /// Where things stand, given the first `obstacle` and what status is about to say of the start.
@@ -35,8 +40,14 @@ pub(super) fn progress(
     let (since, message) = match obstacle {
         Some((_, message)) => (start_of_wait(s, step, next), message.clone()),
         None => match waiting(step) {
-            None | Some(Waiting::Strategy { .. }) => return Progress::Settled,
-            Some(Waiting::Image { .. }) => (reconciling_since(s), "the new image is being looked for".to_owned()),
+            None => match &s.service {
+                Some(refusal) => (reconciling_since(s), refusal.message.clone()),
+                None => return Progress::Settled,
+            },
+            Some(Waiting::Strategy { .. }) => return Progress::Settled,
+            Some(Waiting::Image { .. }) => {
+                (reconciling_since(s), "the new image is being looked for".to_owned())
+            }
             Some(Waiting::Declined { refusal, .. }) => (reconciling_since(s), refusal.message.clone()),
             Some(Waiting::Blocked(blocked)) => (reconciling_since(s), blocked.message.clone()),
             Some(Waiting::Volume { .. }) => {
@@ -65,13 +76,18 @@ fn stuck_or_settled(s: &Situation, step: &Step) -> Option<Progress> {
         {
             return stalled(blocked.reason, &blocked.message);
         }
-        Step::Rest(
-            Rest::Refused(refusal) | Rest::Settled(Some(Waiting::Declined { refusal, .. })),
-        ) if is_for_a_person(refusal.reason) => return stalled(refusal.reason, &refusal.message),
+        Step::Rest(Rest::Refused(refusal) | Rest::Settled(Some(Waiting::Declined { refusal, .. })))
+            if is_for_a_person(refusal.reason) =>
+        {
+            return stalled(refusal.reason, &refusal.message);
+        }
         _ => {}
     }
     if s.volume == VolumeState::Lost && matches!(step, Step::Rest(_)) {
-        return stalled(Reason::VolumeLost, "the volume claim is gone with its data; a new restart makes a new one");
+        return stalled(
+            Reason::VolumeLost,
+            "the volume claim is gone with its data; a new restart makes a new one",
+        );
     }
     None
 }
@@ -92,7 +108,9 @@ fn waiting(step: &Step) -> Option<&Waiting> {
 fn start_of_wait(s: &Situation, step: &Step, next: &WorkspaceStatus) -> Timestamp {
     let claimed = next.incarnation.as_ref().and_then(|incarnation| incarnation.start_time.as_ref());
     match (step, claimed) {
-        (Step::Rest(Rest::Blocked(_) | Rest::Former | Rest::Volume(_)), _) | (_, None) => reconciling_since(s),
+        (Step::Rest(Rest::Blocked(_) | Rest::Former | Rest::Volume(_)), _) | (_, None) => {
+            reconciling_since(s)
+        }
         (_, Some(claimed)) => match s.condition(ConditionType::Ready) {
             Some(ready) if ready.status == "True" => s.now,
             Some(ready) => claimed.0.max(ready.last_transition_time.0),

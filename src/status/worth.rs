@@ -31,7 +31,8 @@ pub fn is_worth_writing(old: &WorkspaceStatus, next: &WorkspaceStatus) -> bool {
 }
 
 fn ready(status: &WorkspaceStatus) -> Option<&str> {
-    let ready = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str())?;
+    let ready =
+        status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str())?;
     Some(&ready.status)
 }
 

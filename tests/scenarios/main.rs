@@ -1,5 +1,6 @@
 //! What the operator promises, each promise told once and shown twice: on an API server in memory, where faults
 //! can be made, and on a real one with simulated nodes.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 /// Runs each scenario of a subject on both grounds.
 macro_rules! scenarios {

@@ -60,7 +60,9 @@ impl PodHistory {
     /// Everything that happened to `workspace`'s Pods.
     pub fn of(&self, workspace: &str) -> Vec<Happened> {
         let is_of = |event: &&Happened| match event {
-            Happened::Appeared { workspace: name, .. } | Happened::Vanished { workspace: name, .. } => name == workspace,
+            Happened::Appeared { workspace: name, .. } | Happened::Vanished { workspace: name, .. } => {
+                name == workspace
+            }
         };
         self.happened.lock().unwrap().iter().filter(is_of).cloned().collect()
     }
@@ -76,11 +78,18 @@ impl PodHistory {
         for event in self.of(workspace) {
             match event {
                 Happened::Appeared { uid, .. } => {
-                    assert_eq!(living, None, "a second Pod of {workspace} appeared before the first was gone");
+                    assert_eq!(
+                        living, None,
+                        "a second Pod of {workspace} appeared before the first was gone"
+                    );
                     living = Some(uid);
                 }
                 Happened::Vanished { uid, .. } => {
-                    assert_eq!(living, Some(uid), "a Pod of {workspace} vanished that was not the living one");
+                    assert_eq!(
+                        living,
+                        Some(uid),
+                        "a Pod of {workspace} vanished that was not the living one"
+                    );
                     living = None;
                 }
             }

@@ -28,7 +28,9 @@ async fn an_annotation_gives_one_new_pod(world: World) {
 }
 
 async fn a_restart_costs_at_most_five_writes(world: World) {
-    world.create("x", json!({"image": IMAGE, "storage": {"size": "1Gi"}, "ports": [{"containerPort": 80}]})).await;
+    world
+        .create("x", json!({"image": IMAGE, "storage": {"size": "1Gi"}, "ports": [{"containerPort": 80}]}))
+        .await;
     world.ready("x").await;
     world.quiet().await;
     world.forget_writes();

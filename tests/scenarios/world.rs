@@ -70,7 +70,13 @@ impl World {
         server.create_namespace("test");
         let operator = server.client_with(ClientOptions::named("operator"));
         let (client, operator_client, log) = (server.client(), operator.client(), operator.log());
-        Self::new(client, operator_client, log, "test".to_owned(), Ground::Memory { server, operator, _running: running })
+        Self::new(
+            client,
+            operator_client,
+            log,
+            "test".to_owned(),
+            Ground::Memory { server, operator, _running: running },
+        )
     }
 
     /// A real API server with simulated nodes, with the operator running.
@@ -178,7 +184,11 @@ impl World {
     /// Creates any object from JSON.
     pub async fn apply<K>(&self, object: Value) -> K
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Serialize
+            + DeserializeOwned
+            + Clone
+            + Debug,
     {
         let object: K = serde_json::from_value(object).unwrap();
         self.api().create(&PostParams::default(), &object).await.unwrap()
@@ -286,7 +296,8 @@ impl World {
     /// Until a condition has this reason, by the newest generation.
     pub async fn reason(&self, name: &str, type_: ConditionType, reason: Reason) -> Workspace {
         self.until(name, &format!("{type_}/{reason}"), |workspace| {
-            condition(workspace, type_).is_some_and(|(_, shown, _)| shown == reason.as_str()) && observed(workspace)
+            condition(workspace, type_).is_some_and(|(_, shown, _)| shown == reason.as_str())
+                && observed(workspace)
         })
         .await
     }
@@ -385,12 +396,19 @@ pub fn observed(workspace: &Workspace) -> bool {
 }
 
 fn is_restart_served(workspace: &Workspace) -> bool {
-    let asked = workspace.annotations().get(names::RESTARTED_AT).and_then(|time| time.parse::<Timestamp>().ok());
-    let served = workspace.status.as_ref().and_then(|status| status.last_handled_restart_at).map(|time| time.0);
+    let asked =
+        workspace.annotations().get(names::RESTARTED_AT).and_then(|time| time.parse::<Timestamp>().ok());
+    let served =
+        workspace.status.as_ref().and_then(|status| status.last_handled_restart_at).map(|time| time.0);
     asked.filter(|asked| *asked <= Timestamp::now()) <= served
 }
 
 /// What some assertions need in the message of a failure.
 pub fn shown<T: Debug>(things: &[T]) -> Arc<str> {
-    things.iter().map(|thing| format!("{thing:?}\n")).collect::<String>().replace("subresource: None, dry_run: false, is_probe: false, ", "").into()
+    things
+        .iter()
+        .map(|thing| format!("{thing:?}\n"))
+        .collect::<String>()
+        .replace("subresource: None, dry_run: false, is_probe: false, ", "")
+        .into()
 }
