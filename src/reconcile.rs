@@ -83,13 +83,14 @@ impl Pass<'_> {
         if !matches!(situation.verdict, Some(crate::situation::Verdict::Pending { .. })) {
             image_check::tidy(self.ctx, &self.owner, self.memory).await?;
         }
+        if shape == Shape::LookAgain {
+            // What status would say now is known to be over.
+            return Ok(Some(situation.now));
+        }
         let step = Step::Rest(rest);
         let next = status::compute(situation, &step);
         self.write(next).await?;
-        Ok(match shape {
-            Shape::Settled => timers::earliest(timers::next_visit(situation, &step), self.asked_again_at(situation)),
-            Shape::LookAgain => Some(situation.now),
-        })
+        Ok(timers::earliest(timers::next_visit(situation, &step), self.asked_again_at(situation)))
     }
 
     /// When a refused change of the volume claim is asked about again.
