@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
-    api::{IncarnationNumber, RestartTime, Workspace},
+    api::{IncarnationNumber, RestartTime, Workspace, status::ClassRef},
     backoff::{self, Jitter, after},
-    situation::Refusal,
+    situation::{Refusal, Situation},
 };
 
 /// What is remembered of one workspace.
@@ -20,7 +20,7 @@ pub struct Memory {
     /// The start whose Pod we have seen made.
     pub made: Option<IncarnationNumber>,
     /// The "no" to the claimed Pod.
-    pub refused: Option<Refused<IncarnationNumber>>,
+    pub refused: Option<Refused<Candidate>>,
     /// The "no" to a change of a serving Pod.
     pub declined: Option<Refused<Candidate>>,
     /// The "no" to a resize.
@@ -44,11 +44,28 @@ pub struct Refused<K> {
     pub tries: u32,
 }
 
-/// A change to a serving Pod: its inputs and the restart it serves.
+/// A Pod that was asked for. Not its inputs alone: what is no input, such as CPU or labels, can be refused too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    pub inputs: String,
-    pub restart: Option<RestartTime>,
+    number: IncarnationNumber,
+    generation: Option<i64>,
+    class: Option<ClassRef>,
+    inputs: Option<String>,
+    restart: Option<RestartTime>,
+}
+
+impl Candidate {
+    /// The Pod that is wanted in this situation.
+    pub fn of(s: &Situation) -> Self {
+        let effective = s.desired.effective.as_ref().ok();
+        Self {
+            number: s.number(),
+            generation: s.generation,
+            class: effective.and_then(|effective| effective.class.clone()),
+            inputs: effective.map(|effective| effective.inputs.hash()),
+            restart: s.desired.restart.pending,
+        }
+    }
 }
 
 /// A question about an image that is under way.

@@ -14,7 +14,7 @@ use crate::{
     decide::{Rest, Step, decide},
     error::Error,
     events, image_check,
-    memory::{Memory, Refused},
+    memory::{Candidate, Memory, Refused},
     observe,
     resolve::Effective,
     rest::{self, Shape},
@@ -230,9 +230,9 @@ impl Pass<'_> {
     }
 
     fn refuse(&mut self, situation: &mut Situation, no: apply::No) {
-        let number = situation.number();
+        let candidate = Candidate::of(situation);
         let before = self.memory.refused.as_ref();
-        let refused = Refused::note(before, number, no.0, no.1, situation.now, situation.jitter);
+        let refused = Refused::note(before, candidate, no.0, no.1, situation.now, situation.jitter);
         situation.refusal = Some(refused.refusal.clone());
         self.memory.refused = Some(refused);
     }
