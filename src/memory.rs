@@ -29,6 +29,8 @@ pub struct Memory {
     pub volume: Option<Refused<String>>,
     /// The "no" to the Service beside a living Pod, for these ports and this type.
     pub service: Option<Refused<String>>,
+    /// The "no" to labels or annotations of a living Pod.
+    pub metadata: Option<Refused<String>>,
     /// The probe Pod we made, which the cache may not have yet.
     pub probe: Option<Asked>,
     /// Failed passes.

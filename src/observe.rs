@@ -59,7 +59,7 @@ pub async fn situation(ctx: &Context, workspace: &Workspace, memory: &Memory) ->
         is_live: false,
         verdict: None,
         refusal: None,
-        service: None,
+        in_place: None,
         jitter: ctx.jitter(),
         now,
     };
