@@ -50,8 +50,9 @@ pub struct World {
     pub restart_on_reference_change: bool,
     /// Every Pod of the namespace that was ever seen.
     pub pods: PodHistory,
+    /// Every call of the operator.
+    pub log: Log,
     operator_client: Client,
-    log: Log,
     operator: Option<(CancellationToken, JoinHandle<Result<(), run::Error>>)>,
 }
 
@@ -369,6 +370,11 @@ pub fn condition(workspace: &Workspace, type_: ConditionType) -> Option<(String,
     let conditions = &workspace.status.as_ref()?.conditions;
     let found = conditions.iter().find(|condition| condition.type_ == type_.as_str())?;
     Some((found.status.clone(), found.reason.clone(), found.message.clone()))
+}
+
+/// Status and reason of a condition, as `False/Stopped`.
+pub fn told(workspace: &Workspace, type_: ConditionType) -> String {
+    condition(workspace, type_).map_or_else(String::new, |(status, reason, _)| format!("{status}/{reason}"))
 }
 
 /// Whether a condition has this status.
