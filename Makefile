@@ -12,3 +12,16 @@ cluster-down:
 
 cluster-status:
 	@$(TEST_CLUSTER) status
+
+# Shows a workspace's life with the commands a person would type, and fails if anything is not as said.
+.PHONY: demo
+
+demo:
+	@cargo build --quiet --bin workspace-operator --example demo
+	@cargo run --quiet --example demo -- $(if $(NODE),--node $(NODE))
+
+# What only real containers can show; needs root on Linux.
+.PHONY: test-node
+
+test-node:
+	@cargo test --test node

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// The first delay.
 pub const BASE: Duration = Duration::from_secs(10);
 /// The longest delay.
@@ -26,6 +28,11 @@ impl Jitter {
 pub fn delay(k: u32, base: Duration, cap: Duration, jitter: Jitter) -> Duration {
     let doubled = 2_u32.checked_pow(k.saturating_sub(1)).and_then(|factor| base.checked_mul(factor));
     doubled.unwrap_or(cap).min(cap).mul_f64(1.0 + 0.1 * jitter.0)
+}
+
+/// `now` plus `delay`.
+pub fn after(now: Timestamp, delay: Duration) -> Timestamp {
+    now.saturating_add(delay).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

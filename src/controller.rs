@@ -19,10 +19,10 @@ use kube::{
 
 use crate::{
     api::{Workspace, WorkspaceClass, names},
-    backoff,
+    backoff::{self, after},
     context::Context,
     error::{Error, Retry as Class},
-    memory::{Memory, Retry, Wish, after},
+    memory::{Memory, Retry, Wish},
     readiness::Pending,
     reconcile,
     references::{Source, SourceKind},

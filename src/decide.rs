@@ -9,7 +9,7 @@
 //! | any | ours, terminating | rest until it is gone |
 //! | stopped | ours | record the stop, then delete by UID |
 //! | stopped | not in the cache | ask the API server; none: rest |
-//! | running | smaller number than claimed | record the stop, then delete: it was overtaken |
+//! | running | smaller number than claimed | read both live; still so: record the stop, delete: it was overtaken |
 //! | running | larger number than claimed | read both live; still so: take the claim over from the Pod |
 //! | running | ended | count the loss, wait its back-off, delete |
 //! | running | serving, restart or inputs due | verify (dry run, image); accepted: record the stop, delete |
@@ -20,6 +20,8 @@
 //! | running | gone, unrecorded | count the loss, wait its back-off, claim |
 //! | running | none yet for a claim that still fits | start: volume, Service, Pod |
 //! | running | none yet for a claim that moved on | claim anew |
+
+use std::cmp::Ordering;
 
 use jiff::Timestamp;
 
@@ -95,8 +97,8 @@ pub enum Waiting {
     Declined { what: String, refusal: Refusal },
     /// The spec can't be carried out.
     Blocked(Blocked),
-    /// The volume is being deleted: its data lives as long as this Pod.
-    Volume { what: String },
+    /// The volume is being deleted or gone: its data lives as long as this Pod, and a successor could not start.
+    Volume { what: String, reason: Reason },
 }
 
 /// The next step for this situation.
@@ -138,11 +140,14 @@ fn stop(s: &Situation, pod: &PodFacts, cause: StopCause, message: String) -> Ste
 }
 
 fn running(s: &Situation, pod: &PodFacts) -> Step {
-    if pod.number < s.number() {
-        return stop(s, pod, StopCause::Overtaken, format!("start {} was claimed", s.number()));
-    }
-    if pod.number > s.number() {
-        return if s.is_live { Step::TakeOver(pod.number) } else { Step::ReadBoth };
+    match pod.number.cmp(&s.number()) {
+        Ordering::Equal => {}
+        // A claim follows the end of the Pod before it, so mostly it is the cache that is old.
+        _ if !s.is_live => return Step::ReadBoth,
+        Ordering::Less => {
+            return stop(s, pod, StopCause::Overtaken, format!("start {} was claimed", s.number()));
+        }
+        Ordering::Greater => return Step::TakeOver(pod.number),
     }
     let ended = match &pod.health {
         Health::Finished(cause) => Some(cause),
@@ -165,8 +170,8 @@ fn replace(s: &Situation, pod: &PodFacts, change: Change) -> Step {
     if let Some(blocked) = blocked(s) {
         return waits(Waiting::Blocked(blocked));
     }
-    if s.volume == VolumeState::Terminating {
-        return waits(Waiting::Volume { what });
+    if let Some(reason) = volume_in_the_way(s) {
+        return waits(Waiting::Volume { what, reason });
     }
     if !pod.is_serving() {
         return stop(s, pod, cause, what);
@@ -185,12 +190,8 @@ fn start(s: &Situation) -> Step {
     if let Some(blocked) = blocked(s) {
         return Step::Rest(Rest::Blocked(blocked));
     }
-    match s.volume {
-        VolumeState::Terminating => return Step::Rest(Rest::Volume(Reason::VolumeTerminating)),
-        VolumeState::Lost if s.desired.restart.pending.is_none() => {
-            return Step::Rest(Rest::Volume(Reason::VolumeLost));
-        }
-        _ => {}
+    if let Some(reason) = volume_in_the_way(s) {
+        return Step::Rest(Rest::Volume(reason));
     }
     if s.incarnation().is_none() || s.is_stop_recorded() {
         return claim(s, None);
@@ -210,6 +211,15 @@ fn start(s: &Situation) -> Step {
     match &s.refusal {
         Some(refusal) if refusal.retry_at > s.now => Step::Rest(Rest::Refused(refusal.clone())),
         _ => Step::Start,
+    }
+}
+
+/// Only a restart asked for accepts an empty volume in place of a lost one.
+fn volume_in_the_way(s: &Situation) -> Option<Reason> {
+    match s.volume {
+        VolumeState::Terminating => Some(Reason::VolumeTerminating),
+        VolumeState::Lost if s.desired.restart.pending.is_none() => Some(Reason::VolumeLost),
+        _ => None,
     }
 }
 

@@ -15,6 +15,8 @@ use crate::{
 
 /// How long a container has to run after its last restart before it counts as out of its crash loop.
 const CALM: Duration = Duration::from_secs(10);
+/// How long containers may be in the making before the reason is looked for in events.
+pub const MOUNT_PATIENCE: Duration = Duration::from_secs(15);
 /// How long past its deadline a Pod may go on terminating before its node counts as lost.
 pub const OVERDUE: Duration = Duration::from_secs(30);
 
@@ -71,14 +73,13 @@ pub fn assess(
     Health::NotReady(cause)
 }
 
-/// Whether `pod` is placed but its containers can't be made yet: the moment to ask for mount failures.
-pub fn is_creating(pod: &PodView) -> bool {
-    pod.is_true("PodScheduled")
-        && pod.main_status().is_some_and(|main| {
-            main.state.waiting.as_ref().is_some_and(|waiting| {
-                matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing"))
-            })
-        })
+/// Since when `pod` is placed while its containers can't be made yet. After [`MOUNT_PATIENCE`] of that, the node's
+/// events are asked for a mount failure.
+pub fn creating_since(pod: &PodView) -> Option<Timestamp> {
+    let scheduled = pod.condition("PodScheduled").filter(|condition| condition.status == "True")?;
+    let waiting = pod.main_status()?.state.waiting.as_ref()?;
+    let is_creating = matches!(waiting.reason.as_deref(), Some("ContainerCreating" | "PodInitializing"));
+    scheduled.last_transition_time.as_ref().filter(|_| is_creating).map(|time| time.0)
 }
 
 fn end(pod: &PodView) -> Cause {
@@ -172,17 +173,26 @@ fn failed_main(main: &ContainerStatus, previous: Option<Reason>) -> Option<Cause
     main.state.terminated.as_ref().map(ended)
 }
 
+/// Whether this is one of the kubelet's words for an image that can't be had.
+pub fn is_image_refusal(reason: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    ];
+    WORDS.contains(&reason)
+}
+
 /// The kubelet goes back and forth between two words for an image it can't pull; the later one stays.
 fn refused_image(waiting: &Waiting, previous: Option<Reason>) -> Option<Cause> {
     let reason = match waiting.reason.as_deref()? {
         "ImagePullBackOff" => Reason::ImagePullBackOff,
         "ErrImagePull" if previous == Some(Reason::ImagePullBackOff) => Reason::ImagePullBackOff,
-        "ErrImagePull"
-        | "InvalidImageName"
-        | "ErrImageNeverPull"
-        | "ImageInspectError"
-        | "RegistryUnavailable"
-        | "SignatureValidationFailed" => Reason::ErrImagePull,
+        reason if is_image_refusal(reason) => Reason::ErrImagePull,
         _ => return None,
     };
     Some(Cause::new(reason, text(waiting.message.as_ref(), "the image can't be pulled")))

@@ -4,20 +4,26 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
-    api::workspace::ImagePullPolicy,
+    api::{names, workspace::ImagePullPolicy},
     apply,
+    backoff::after,
     build::{self, Owner},
     context::{Context, lock},
     error::Error,
-    memory::{Memory, after},
+    health,
+    memory::{Asked, Memory},
+    references::hex,
     resolve::Effective,
-    view::{Ownership, PodView, ownership},
+    view::{Ownership, PodView, annotation, ownership},
 };
 
 /// How long a "yes" is good for.
 const GOOD_FOR: Duration = Duration::from_mins(10);
+
+const NO_ANSWER: &str = "no clear answer about the image in time";
 
 /// What the answer depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +33,13 @@ struct Question {
     image: String,
     pull_policy: ImagePullPolicy,
     pull_secrets: Vec<String>,
+}
+
+impl Question {
+    /// What tells it from others, short enough for an annotation.
+    fn id(&self) -> String {
+        hex(&Sha256::digest(format!("{self:?}")), 8)
+    }
 }
 
 /// Every "yes" of the last minutes.
@@ -66,7 +79,7 @@ pub async fn check(
         return Ok(Answer::Obtainable);
     }
     let Some(probe) = current_probe(ctx, owner, &question).await? else {
-        return ask(ctx, owner, effective, node, memory).await;
+        return ask(ctx, owner, effective, &question, memory).await;
     };
     let asked = probe.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
     let answer = read(&probe, after(asked, ctx.settings.image_check_timeout), now);
@@ -101,20 +114,22 @@ async fn ask(
     ctx: &Context,
     owner: &Owner,
     effective: &Effective,
-    node: &str,
+    question: &Question,
     memory: &mut Memory,
 ) -> Result<Answer, Error> {
-    let until = after(ctx.now(), ctx.settings.image_check_timeout);
-    if memory.probe.is_some() {
-        // It was made, and the cache does not have it yet.
-        return Ok(Answer::Pending { until });
+    let timeout = ctx.settings.image_check_timeout;
+    if let Some(asked) = memory.probe.as_ref().filter(|asked| asked.question == question.id()) {
+        // It was made, and the cache does not have it yet, or no longer.
+        let until = after(asked.at, timeout);
+        return Ok(if ctx.now() < until { Answer::Pending { until } } else { Answer::Unclear(NO_ANSWER) });
     }
-    let probe = build::probe::probe(owner, effective, node);
-    memory.probe = apply::pod::create_probe(&ctx.client, owner, &probe).await?;
-    Ok(match memory.probe {
-        Some(_) => Answer::Pending { until },
-        None => Answer::Unclear("the image was not looked for: the API server refused the Pod that would"),
-    })
+    let probe = build::probe::probe(owner, effective, &question.node, &question.id());
+    let at = ctx.now();
+    if apply::pod::create_probe(&ctx.client, owner, &probe).await? {
+        memory.probe = Some(Asked { question: question.id(), at });
+        return Ok(Answer::Pending { until: after(at, timeout) });
+    }
+    Ok(Answer::Unclear("the image was not looked for: the API server refused the Pod that would"))
 }
 
 /// The probe that asks this very question; any other of this workspace is removed.
@@ -129,8 +144,7 @@ async fn current_probe(
         if !ours || probe.is_terminating() {
             continue;
         }
-        let asks = probe.spec.node_name.as_deref() == Some(&question.node)
-            && probe.main().and_then(|main| main.image.as_deref()) == Some(&question.image);
+        let asks = annotation(&probe.metadata, names::QUESTION) == Some(&question.id());
         if asks && current.is_none() {
             current = Some(probe);
         } else {
@@ -154,12 +168,7 @@ fn read(probe: &PodView, until: Timestamp, now: Timestamp) -> Answer {
         let message =
             || waiting.message.clone().unwrap_or_else(|| waiting.reason.clone().unwrap_or_default());
         match waiting.reason.as_deref() {
-            Some(
-                "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
-                | "ImageInspectError",
-            ) => {
-                return Answer::Refused(message());
-            }
+            Some(reason) if health::is_image_refusal(reason) => return Answer::Refused(message()),
             // The container is being made: the image is there.
             Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
                 return Answer::Obtainable;
@@ -171,7 +180,7 @@ fn read(probe: &PodView, until: Timestamp, now: Timestamp) -> Answer {
         return Answer::Unclear("the image was not looked for: the node refused the Pod that would");
     }
     if now >= until {
-        return Answer::Unclear("no clear answer about the image in time");
+        return Answer::Unclear(NO_ANSWER);
     }
     Answer::Pending { until }
 }

@@ -47,7 +47,9 @@ fn print_crds(dir: Option<&Path>) -> Result<(), Box<dyn Error>> {
 
 async fn operate(args: RunArgs) -> Result<(), Box<dyn Error>> {
     telemetry::init(args.log_format);
-    let config = Config::infer().await?;
+    let mut config = Config::infer().await?;
+    // kube would repeat a call for minutes and hold the workspace's place meanwhile; our retries are per object.
+    config.default_retry = false;
     let options = run::Options {
         settings: args.settings(),
         restart_on_reference_change: args.restart_on_reference_change,

@@ -1,14 +1,14 @@
 //! What this process remembers of one workspace between two passes. All of it may be lost at any moment: that
 //! costs a few calls made twice, never a wrong step.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
     api::{IncarnationNumber, RestartTime, Workspace},
-    backoff::{self, Jitter},
+    backoff::{self, Jitter, after},
     situation::Refusal,
 };
 
@@ -27,8 +27,10 @@ pub struct Memory {
     pub resize: Option<ResizeRefused>,
     /// The "no" to a change of the volume claim.
     pub volume: Option<Refused<String>>,
+    /// The "no" to the Service beside a living Pod, for these ports and this type.
+    pub service: Option<Refused<String>>,
     /// The probe Pod we made, which the cache may not have yet.
-    pub probe: Option<String>,
+    pub probe: Option<Asked>,
     /// Failed passes.
     pub retry: Option<Retry>,
 }
@@ -47,6 +49,13 @@ pub struct Refused<K> {
 pub struct Candidate {
     pub inputs: String,
     pub restart: Option<RestartTime>,
+}
+
+/// A question about an image that is under way.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub question: String,
+    pub at: Timestamp,
 }
 
 /// A resize that the API server refused.
@@ -113,9 +122,4 @@ impl Memory {
 /// Resource versions are ordered since Kubernetes 1.35 (KEP-5504), and have been in practice before.
 fn version(workspace: &Workspace) -> Option<u64> {
     workspace.metadata.resource_version.as_deref()?.parse().ok()
-}
-
-/// `now` plus `delay`.
-pub fn after(now: Timestamp, delay: Duration) -> Timestamp {
-    now.saturating_add(delay).unwrap_or(Timestamp::MAX)
 }

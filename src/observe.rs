@@ -5,8 +5,8 @@ mod pod;
 mod references;
 mod volume;
 
+pub(crate) use pod::facts;
 pub use pod::read_pod;
-pub(crate) use pod::{MOUNT_PATIENCE, creating_since, facts};
 pub use volume::of_claim;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -59,6 +59,7 @@ pub async fn situation(ctx: &Context, workspace: &Workspace, memory: &Memory) ->
         is_live: false,
         verdict: None,
         refusal: None,
+        service: None,
         jitter: ctx.jitter(),
         now,
     };

@@ -87,9 +87,17 @@ impl Pass<'_> {
         let next = status::compute(situation, &step);
         self.write(next).await?;
         Ok(match shape {
-            Shape::Settled => timers::next_visit(situation, &step),
+            Shape::Settled => {
+                timers::earliest(timers::next_visit(situation, &step), self.asked_again_at(situation))
+            }
             Shape::LookAgain => Some(situation.now),
         })
+    }
+
+    /// When a refused change of the volume claim is asked about again.
+    fn asked_again_at(&self, situation: &Situation) -> Option<Timestamp> {
+        let refused = self.memory.volume.as_ref()?;
+        Some(refused.refusal.retry_at).filter(|time| *time > situation.now)
     }
 
     async fn read_pod(&self, situation: &Situation) -> Result<PodState, Error> {
@@ -116,6 +124,10 @@ impl Pass<'_> {
     }
 
     async fn publish(&mut self, situation: &mut Situation, step: &Step) -> Result<(), Error> {
+        if matches!(step, Step::Claim(..)) && situation.volume == VolumeState::Lost {
+            // A claim accepts the loss, and has to say so: the restart it serves is pending no more.
+            situation.volume = VolumeState::Absent;
+        }
         let next = status::compute(situation, step);
         self.write(next.clone()).await?;
         situation.status = next;
@@ -233,7 +245,11 @@ impl Pass<'_> {
                 let no = apply::name_taken("Pod", &self.owner.name);
                 self.refuse(situation, no);
             }
-            found => situation.pod = found,
+            found => {
+                situation.pod = found;
+                self.memory.refused = None;
+                situation.refusal = None;
+            }
         }
         Ok(())
     }

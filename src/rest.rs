@@ -12,9 +12,9 @@ use crate::{
     memory::{Memory, Refused, ResizeRefused},
     resize::Resize,
     resolve::Effective,
-    situation::{PodFacts, PodState, Situation, VolumeState},
+    situation::{PodFacts, PodState, Refusal, Situation, VolumeState},
     stores::Stores,
-    view::VolumeClaimView,
+    view::{ServiceView, VolumeClaimView},
 };
 
 /// Whether the pass may end.
@@ -43,22 +43,45 @@ pub async fn keep_in_shape(
     let Ok(effective) = situation.desired.effective.clone() else { return Ok(Shape::Settled) };
     let effective = &effective;
     adjust_volume(ctx, owner, situation, effective, claim.as_deref(), memory).await?;
-    let situation = &*situation;
-    let pod = match &situation.pod {
+    let pod = match situation.pod.clone() {
         PodState::Ours(pod) => Some(pod),
         PodState::Absent | PodState::Gone | PodState::Former => None,
     };
     // Without a Pod a Service may stay, or go; it is made with the next start.
     if pod.is_some() || service.is_some() {
-        let wanted = build::service::service(owner, effective);
-        apply::children::adjust_service(&ctx.client, owner, wanted.as_ref(), service.as_deref()).await?;
+        situation.service =
+            adjust_service(ctx, owner, situation, effective, service.as_deref(), memory).await?;
     }
     match pod {
         Some(pod) if !pod.view.is_terminating() => {
-            adjust_pod(ctx, owner, situation, pod, effective, memory).await
+            adjust_pod(ctx, owner, situation, &pod, effective, memory).await
         }
         _ => Ok(Shape::Settled),
     }
+}
+
+/// A "no" to the Service leaves the Pod serving; it is said, and asked about again with back-off.
+async fn adjust_service(
+    ctx: &Context,
+    owner: &Owner,
+    situation: &Situation,
+    effective: &Effective,
+    live: Option<&ServiceView>,
+    memory: &mut Memory,
+) -> Result<Option<Refusal>, Error> {
+    let wanted = build::service::service(owner, effective);
+    let wish = format!("{:?}", wanted.as_ref().map(|service| &service.spec));
+    if let Some(refused) = &memory.service
+        && refused.what == wish
+        && refused.refusal.retry_at > situation.now
+    {
+        return Ok(Some(refused.refusal.clone()));
+    }
+    let no = apply::children::adjust_service(&ctx.client, owner, wanted.as_ref(), live).await?;
+    memory.service = no.map(|(reason, message)| {
+        Refused::note(memory.service.as_ref(), wish, reason, message, situation.now, situation.jitter)
+    });
+    Ok(memory.service.as_ref().map(|refused| refused.refusal.clone()))
 }
 
 /// Growth and retention. A "no" is said beside the condition, and asked about again only after a while.
@@ -114,6 +137,8 @@ async fn adjust_pod(
     }
     let claim = match &pod.claim {
         Some(claim) => claim.clone(),
+        // What it was made from is not what is wanted now; status keeps the hash of it.
+        None if claimed_hash(situation) != Some(&effective.inputs.hash()) => return Ok(shape),
         None => Claim::new(
             pod.number,
             situation.incarnation().and_then(|incarnation| incarnation.generation),
@@ -125,4 +150,8 @@ async fn adjust_pod(
         apply::pod::patch_metadata(&ctx.client, owner, &body).await?;
     }
     Ok(shape)
+}
+
+fn claimed_hash(situation: &Situation) -> Option<&String> {
+    situation.incarnation().and_then(|incarnation| incarnation.inputs_hash.as_ref())
 }

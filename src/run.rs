@@ -1,6 +1,6 @@
 //! Puts the operator together: key, caches, controller, health server; and takes it down in order.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{
@@ -12,7 +12,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api::names,
     context::{Context, Settings},
-    controller, hash_key, server,
+    controller, hash_key,
+    readiness::Pending,
+    server,
 };
 
 /// What to run.
@@ -66,13 +68,24 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
         })
     });
     tasks.close();
+    let overdue = overdue(stop.clone(), context.pending.clone(), context.settings.reconcile_timeout);
     tokio::select! {
         () = controller::run(context, writers, stop.clone().cancelled_owned()) => {}
         () = failed.cancelled() => {}
+        () = overdue => {}
     }
     stop.cancel();
     match serving {
         Some(serving) => serving.await.unwrap_or(Ok(())).map_err(Error::Server),
         None => Ok(()),
+    }
+}
+
+/// The end of the patience with an orderly end. There is none before the caches are filled: kube's Controller then
+/// waits for them for ever, as nothing fills them any more.
+async fn overdue(stop: CancellationToken, pending: Pending, limit: Duration) {
+    stop.cancelled().await;
+    if pending.kinds().is_empty() {
+        tokio::time::sleep(limit).await;
     }
 }

@@ -31,7 +31,10 @@ pub struct Situation {
     /// Whether `pod` and `status` were read from the API server in this pass.
     pub is_live: bool,
     pub verdict: Option<Verdict>,
+    /// The API server's "no" to the Pod of the newest claim, or to what it needs.
     pub refusal: Option<Refusal>,
+    /// The "no" to the Service beside a living Pod.
+    pub service: Option<Refusal>,
     pub jitter: Jitter,
     pub now: Timestamp,
 }

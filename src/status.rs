@@ -44,6 +44,7 @@ pub fn compute(s: &Situation, step: &Step) -> WorkspaceStatus {
         status.requested_restart_at = status.requested_restart_at.max(restart);
     }
     status.conditions = merge(&s.status.conditions, conditions::tell(s, step, &status), s.generation, s.now);
+    conditions::hold_back_ready(s, step, &mut status.conditions);
     status.failures = failures(s, step, &status);
     status
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
+    backoff::after,
     decide::{Rest, Step, Waiting},
     health::{self, Health},
-    memory::after,
-    observe::{MOUNT_PATIENCE, creating_since},
     situation::{PodState, Situation, VolumeState},
     status,
 };
@@ -18,7 +17,8 @@ const POLL: Duration = Duration::from_secs(30);
 
 /// The earliest moment at which time alone changes what is to be done or said.
 pub fn next_visit(s: &Situation, step: &Step) -> Option<Timestamp> {
-    let mut times = vec![s.desired.restart.scheduled.map(|time| time.0), status::deadline(s, step)];
+    let service = s.service.as_ref().map(|refusal| refusal.retry_at);
+    let mut times = vec![service, s.desired.restart.scheduled.map(|time| time.0), status::deadline(s, step)];
     if let Step::Rest(rest) = step {
         times.push(of_rest(s, rest));
     }
@@ -27,12 +27,17 @@ pub fn next_visit(s: &Situation, step: &Step) -> Option<Timestamp> {
             times.push(cause.review_at);
         }
         times.push(pod.view.termination_deadline().map(|deadline| after(deadline, health::OVERDUE)));
-        times.push(creating_since(&pod.view).map(|since| {
-            let due = after(since, MOUNT_PATIENCE);
+        times.push(health::creating_since(&pod.view).map(|since| {
+            let due = after(since, health::MOUNT_PATIENCE);
             if due > s.now { due } else { after(s.now, POLL) }
         }));
     }
     times.into_iter().flatten().filter(|time| *time > s.now).min()
+}
+
+/// The earlier of two moments, where there are any.
+pub fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }
 
 fn of_rest(s: &Situation, rest: &Rest) -> Option<Timestamp> {

@@ -32,11 +32,22 @@ pub async fn tell(ctx: &Context, invalid: &InvalidObject) -> Result<(), Error> {
     let generation = live.metadata.generation;
     let said = |type_, status, message: String| Told { type_, status, reason: Reason::InvalidSpec, message };
     let message = format!("the object can't be read: {}", invalid.error);
-    let told = vec![
+    let mut told = vec![
         said(ConditionType::Reconciling, ConditionStatus::False, String::new()),
         said(ConditionType::Stalled, ConditionStatus::True, message.clone()),
         said(ConditionType::Accepted, ConditionStatus::False, message),
     ];
+    // What was known of the Pod stays true; from the first visit on there has to be something.
+    if !old.iter().any(|condition| condition.type_ == ConditionType::Ready.as_str()) {
+        told.insert(
+            0,
+            said(
+                ConditionType::Ready,
+                ConditionStatus::False,
+                format!("the object can't be read: {}", invalid.error),
+            ),
+        );
+    }
     let types: Vec<&str> = told.iter().map(|told| told.type_.as_str()).collect();
     let others = old.iter().filter(|condition| !types.contains(&condition.type_.as_str())).cloned();
     let conditions: Vec<Condition> = others.chain(merge(&old, told, generation, ctx.now())).collect();

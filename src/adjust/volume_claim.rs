@@ -33,7 +33,11 @@ pub fn volume_claim(
         metadata.insert("ownerReferences".to_owned(), json!(others.chain(ours).collect::<Vec<_>>()));
     }
     let mut patch = Map::new();
-    if let Some(size) = size_of(wanted).filter(|size| compare(live, size) == Some(Ordering::Greater)) {
+    // Until it is bound, the API server refuses every other size.
+    let may_grow = live.status.phase.as_deref() == Some("Bound");
+    if let Some(size) =
+        size_of(wanted).filter(|size| may_grow && compare(live, size) == Some(Ordering::Greater))
+    {
         patch.insert("spec".to_owned(), json!({"resources": {"requests": {"storage": size}}}));
     }
     if metadata.is_empty() && patch.is_empty() {
@@ -86,7 +90,8 @@ mod tests {
 
     fn live(size: &str, owners: Value) -> VolumeClaimView {
         serde_json::from_value(json!({"metadata": {"uid": "u", "ownerReferences": owners},
-            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}}))
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}},
+            "status": {"phase": "Bound"}}))
         .unwrap()
     }
 
@@ -108,6 +113,13 @@ mod tests {
         assert!(
             ignored(&live("2Gi", json!([])), &wanted("1Gi", json!(null))).unwrap().contains("can't shrink")
         );
+    }
+
+    #[test]
+    fn it_does_not_grow_before_it_is_bound() {
+        let mut pending = live("1Gi", json!([]));
+        pending.status.phase = Some("Pending".to_owned());
+        assert_eq!(volume_claim(&pending, &wanted("2Gi", json!(null)), "me"), None);
     }
 
     #[test]

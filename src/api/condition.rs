@@ -71,6 +71,8 @@ words! {
         Running,
         /// The volume claim is bound.
         Bound,
+        /// The existing claim is bound.
+        ExistingClaim,
         /// Nobody asks for this.
         NotRequired,
         /// Nobody wants it stopped.
@@ -231,17 +233,8 @@ impl ConditionType {
             ],
             Self::Accepted => &[(True, &[R::Accepted]), (False, &[R::ClassNotFound, R::InvalidSpec])],
             Self::StorageReady => &[
-                (True, &[R::Bound, R::NotRequired]),
-                (
-                    False,
-                    &[
-                        R::VolumePending,
-                        R::VolumeTerminating,
-                        R::VolumeLost,
-                        R::NameTaken,
-                        R::ReferenceMissing,
-                    ],
-                ),
+                (True, &[R::Bound, R::ExistingClaim, R::NotRequired]),
+                (False, &[R::VolumePending, R::VolumeTerminating, R::VolumeLost, R::ReferenceMissing]),
                 (Unknown, &[R::InvalidSpec, R::ClassNotFound]),
             ],
             Self::PodReady => &[
@@ -276,10 +269,13 @@ impl ConditionType {
                         R::AwaitingRestart,
                         R::CheckingImage,
                         R::RestartDeclined,
+                        R::NameTaken,
+                        R::ServiceRefused,
                         R::PodRefused,
                         R::QuotaExceeded,
                         R::ReferenceMissing,
                         R::VolumeTerminating,
+                        R::VolumeLost,
                         R::ClassNotFound,
                         R::InvalidSpec,
                         R::Progressing,

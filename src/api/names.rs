@@ -23,6 +23,9 @@ pub const INCARNATION: &str = "workspaces.dev/incarnation";
 /// [`WORKSPACE`].
 pub const PROBE_FOR: &str = "workspaces.dev/probe-for";
 
+/// On the Pod that tries an image out: what exactly it asks, as a hash.
+pub const QUESTION: &str = "workspaces.dev/question";
+
 /// On a Pod: the claim it was made for, as JSON, from which a lost status is rebuilt.
 pub const CLAIM: &str = "workspaces.dev/claim";
 

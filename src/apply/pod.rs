@@ -108,11 +108,11 @@ pub async fn patch_metadata(client: &Client, owner: &Owner, body: &Value) -> Res
     view(&pod.map_err(Error::call("patch", "Pod", &owner.name))?)
 }
 
-/// Makes a probe Pod and answers with its name; none where the API server refuses it.
-pub async fn create_probe(client: &Client, owner: &Owner, probe: &Pod) -> Result<Option<String>, Error> {
+/// Makes a probe Pod; false where the API server refuses it.
+pub async fn create_probe(client: &Client, owner: &Owner, probe: &Pod) -> Result<bool, Error> {
     match pods(client, owner).create(&post(), probe).await {
-        Ok(pod) => Ok(pod.metadata.name),
-        Err(error) if refusal::of(Child::Pod, &error).is_some() => Ok(None),
+        Ok(_) => Ok(true),
+        Err(error) if refusal::of(Child::Pod, &error).is_some() => Ok(false),
         Err(error) => Err(Error::call("create", "Pod", &owner.name)(error)),
     }
 }

@@ -12,8 +12,8 @@ use crate::{api::names, resolve::Effective};
 
 use super::Owner;
 
-/// The probe for `effective`'s image on `node`.
-pub fn probe(owner: &Owner, effective: &Effective, node: &str) -> Pod {
+/// The probe for `effective`'s image on `node`; `question` tells it from one that asks something else.
+pub fn probe(owner: &Owner, effective: &Effective, node: &str, question: &str) -> Pod {
     let mut labels = owner.labels();
     // Never a workspace's own label: its Service and its owner's watch must not take it for the real one.
     labels.remove(names::WORKSPACE);
@@ -27,6 +27,7 @@ pub fn probe(owner: &Owner, effective: &Effective, node: &str) -> Pod {
             generate_name: Some(format!("{}-image-", owner.name)),
             namespace: Some(owner.namespace.clone()),
             labels: Some(labels),
+            annotations: Some([(names::QUESTION.to_owned(), question.to_owned())].into()),
             owner_references: Some(vec![owner.reference()]),
             ..Default::default()
         },

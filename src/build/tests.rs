@@ -85,7 +85,7 @@ fn the_volume_claims() {
 
 #[test]
 fn the_probe() {
-    insta::assert_yaml_snapshot!(probe::probe(&owner(), &effective(full()), "node-7"));
+    insta::assert_yaml_snapshot!(probe::probe(&owner(), &effective(full()), "node-7", "q"));
 }
 
 proptest! {

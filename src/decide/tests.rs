@@ -147,11 +147,13 @@ fn an_ended_pod_is_deleted_once_its_loss_is_recorded() {
 #[test]
 fn a_smaller_number_is_stopped_and_a_larger_one_taken_over() {
     let mut s = started(Health::Ready);
-    s.pod = ours(2, None, Health::Ready);
-    assert_eq!(recorded(&decide(&s)), Some(StopCause::Overtaken));
     s.pod = ours(4, None, Health::Ready);
     assert_eq!(decide(&s), Step::ReadBoth);
+    s.pod = ours(2, None, Health::Ready);
+    assert_eq!(decide(&s), Step::ReadBoth);
     s.is_live = true;
+    assert_eq!(recorded(&decide(&s)), Some(StopCause::Overtaken));
+    s.pod = ours(4, None, Health::Ready);
     assert_eq!(decide(&s), Step::TakeOver(IncarnationNumber(4)));
 }
 
@@ -189,7 +191,10 @@ fn a_change_waits_for_the_next_start_where_the_strategy_says_so() {
 fn a_volume_that_is_being_deleted_declines_a_restart() {
     let mut s = restart_pending(started(Health::Ready));
     s.volume = VolumeState::Terminating;
-    assert!(matches!(decide(&s), Step::Rest(Rest::Settled(Some(Waiting::Volume { .. })))));
+    assert!(matches!(
+        decide(&s),
+        Step::Rest(Rest::Settled(Some(Waiting::Volume { reason: Reason::VolumeTerminating, .. })))
+    ));
 }
 
 #[test]

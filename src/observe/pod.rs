@@ -1,8 +1,8 @@
 //! The Pod of the workspace's name: from the cache, or live where only the API server can tell.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Event;
 use kube::{Api, ResourceExt, api::ListParams};
 
@@ -18,9 +18,6 @@ use crate::{
     stores::Stores,
     view::{Ownership, PodView, ownership},
 };
-
-/// How long containers may be in the making before the node's events are asked for a mount failure.
-pub(crate) const MOUNT_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The Pod as the cache has it. What is missing there may still exist.
 pub(super) async fn cached_pod(
@@ -95,8 +92,8 @@ pub(crate) async fn facts(
 
 /// A volume that can't be attached shows in events only. They are asked for where containers take long to make.
 async fn mount_failure(ctx: &Context, pod: &PodView) -> Result<Option<String>, Error> {
-    let patience = SignedDuration::try_from(MOUNT_PATIENCE).unwrap_or_default();
-    let since = creating_since(pod).filter(|since| ctx.now().duration_since(*since) >= patience);
+    let patience = SignedDuration::try_from(health::MOUNT_PATIENCE).unwrap_or_default();
+    let since = health::creating_since(pod).filter(|since| ctx.now().duration_since(*since) >= patience);
     if since.is_none() {
         return Ok(None);
     }
@@ -116,10 +113,4 @@ async fn mount_failure(ctx: &Context, pod: &PodView) -> Result<Option<String>, E
         .into_iter()
         .filter(|event| matches!(event.reason.as_deref(), Some("FailedAttachVolume" | "FailedMount")));
     Ok(failed.filter_map(|event| event.message).next_back())
-}
-
-/// Since when containers are in the making; none when they are not.
-pub(crate) fn creating_since(pod: &PodView) -> Option<Timestamp> {
-    let scheduled = pod.condition("PodScheduled")?.last_transition_time.as_ref()?;
-    health::is_creating(pod).then_some(scheduled.0)
 }

@@ -75,7 +75,8 @@ fn was_bound(status: &WorkspaceStatus) -> bool {
         |condition| {
             (condition.status == ConditionStatus::True.as_str() && condition.reason == Reason::Bound.as_str())
                 || condition.reason == Reason::VolumeLost.as_str()
-                || condition.reason == Reason::VolumeTerminating.as_str()
+                // Before the first start it was a former workspace's.
+                || (condition.reason == Reason::VolumeTerminating.as_str() && status.incarnation.is_some())
         },
     )
 }

@@ -48,6 +48,20 @@ pub fn merge(old: &[Condition], told: Vec<Told>, generation: Option<i64>, now: T
         .collect()
 }
 
+/// While the old Pod serves in place of a change that is tried, Ready does not speak of the new generation yet:
+/// `kubectl wait --for=condition=Ready` goes on waiting.
+pub(super) fn hold_back_ready(s: &Situation, step: &Step, conditions: &mut [Condition]) {
+    let waits = match step {
+        Step::Rest(Rest::Settled(Some(waiting))) => !matches!(waiting, Waiting::Strategy { .. }),
+        _ => false,
+    };
+    let before = s.condition(ConditionType::Ready).and_then(|ready| ready.observed_generation);
+    let ready = conditions.iter_mut().find(|condition| condition.type_ == ConditionType::Ready.as_str());
+    if let (true, Some(before), Some(ready)) = (waits, before, ready) {
+        ready.observed_generation = Some(before);
+    }
+}
+
 /// All conditions, in the order of their types.
 pub(super) fn tell(s: &Situation, step: &Step, next: &WorkspaceStatus) -> Vec<Told> {
     let obstacle = ready::obstacle(s, step);
@@ -122,12 +136,17 @@ fn storage(s: &Situation) -> Said {
             })
             .unwrap_or_else(|| said(ConditionStatus::Unknown, blocked.reason, "")),
         (VolumeState::NotRequired, None) => said(ConditionStatus::True, Reason::NotRequired, ""),
+        (VolumeState::Bound { .. }, None) if existing_claim(s).is_some() => {
+            said(ConditionStatus::True, Reason::ExistingClaim, "")
+        }
         (VolumeState::Bound { note }, None) => {
             said(ConditionStatus::True, Reason::Bound, note.as_deref().unwrap_or_default())
         }
         (VolumeState::Absent, None) => match &s.desired.missing {
-            Some(missing) => said(ConditionStatus::False, missing.reason, &missing.message),
-            None => said(ConditionStatus::False, Reason::VolumePending, "the volume claim is not bound yet"),
+            Some(missing) if existing_claim(s).is_some() => {
+                said(ConditionStatus::False, missing.reason, &missing.message)
+            }
+            _ => said(ConditionStatus::False, Reason::VolumePending, "the volume claim is not bound yet"),
         },
         (VolumeState::Pending, None) => {
             said(ConditionStatus::False, Reason::VolumePending, "the volume claim is not bound yet")
@@ -141,6 +160,10 @@ fn storage(s: &Situation) -> Said {
             "the volume claim is gone with its data; a new restart makes a new one",
         ),
     }
+}
+
+fn existing_claim(s: &Situation) -> Option<&str> {
+    s.desired.effective.as_ref().ok()?.existing_claim()
 }
 
 /// From the claim on it says `AwaitingReadiness`: that the Pod object exists is not worth a write.
@@ -178,8 +201,11 @@ fn up_to_date(s: &Situation, step: &Step) -> Said {
                 no(declined(refusal.reason), &format!("{what}: {}", refusal.message))
             }
             Waiting::Blocked(blocked) => no(blocked.reason, &blocked.message),
-            Waiting::Volume { what } => {
-                no(Reason::VolumeTerminating, &format!("{what}: the volume claim is being deleted"))
+            Waiting::Volume { what, reason: Reason::VolumeLost } => {
+                no(Reason::VolumeLost, &format!("{what}: the volume claim is gone"))
+            }
+            Waiting::Volume { what, reason } => {
+                no(*reason, &format!("{what}: the volume claim is being deleted"))
             }
         },
         Step::RecordStop(stop) => replacing(stop.cause, &stop.message),
@@ -187,6 +213,12 @@ fn up_to_date(s: &Situation, step: &Step) -> Said {
             Some(stop) if !s.is_deleting => replacing(stop.cause, &stop.message),
             _ => no_pod(),
         },
+        Step::Rest(Rest::Settled(None)) if s.service.is_some() => {
+            let refusal = s.service.as_ref();
+            let (reason, message) =
+                refusal.map_or((Reason::ServiceRefused, ""), |no| (no.reason, &no.message));
+            no(reason, message)
+        }
         Step::Claim(..) | Step::Start | Step::TakeOver(_) | Step::Rest(Rest::Settled(None)) => {
             said(ConditionStatus::True, Reason::UpToDate, "")
         }

@@ -40,7 +40,11 @@ pub(super) fn progress(
     let (since, message) = match obstacle {
         Some((_, message)) => (start_of_wait(s, step, next), message.clone()),
         None => match waiting(step) {
-            None | Some(Waiting::Strategy { .. }) => return Progress::Settled,
+            None => match &s.service {
+                Some(refusal) => (reconciling_since(s), refusal.message.clone()),
+                None => return Progress::Settled,
+            },
+            Some(Waiting::Strategy { .. }) => return Progress::Settled,
             Some(Waiting::Image { .. }) => {
                 (reconciling_since(s), "the new image is being looked for".to_owned())
             }

@@ -1,1 +1,174 @@
 //! What the operator makes of an API server that fails, lies or falls silent.
+
+use std::time::Duration;
+
+use serde_json::json;
+use test_apiserver::{
+    Failure, Fault, Matcher, Verb,
+    failure::{self, failure},
+};
+use workspace_operator::api::{ConditionType, Reason};
+
+use crate::world::{IMAGE, World, is, starts};
+
+scenarios_in_memory!(
+    a_conflict_is_tried_again_at_once,
+    a_create_whose_answer_is_lost_makes_one_pod,
+    an_error_alone_never_stops_a_pod,
+    a_forbidden_watch_holds_nobody_up,
+    a_frozen_watch_starts_no_second_pod,
+    a_stale_workspace_starts_no_second_pod,
+    broken_watches_lose_no_request,
+    an_api_server_that_was_away_is_caught_up_with,
+    one_workspace_s_trouble_delays_no_other,
+    a_call_without_an_answer_holds_the_workspace_only_until_the_time_out,
+);
+
+/// Stays terminating for a while, so that the moment can be seen.
+const LINGER: &str = "registry.test/linger:1";
+
+fn status_writes() -> Matcher {
+    Matcher::kind("Workspace").subresource("status").writes()
+}
+
+fn internal() -> Failure {
+    failure::internal("etcd is away")
+}
+
+async fn a_conflict_is_tried_again_at_once(world: World) {
+    let conflict = failure(409, "Conflict", "it changed");
+    let rule = world.operator().unwrap().faults().on(status_writes().times(2), Fault::Answer(conflict));
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
+    assert_eq!(rule.hits(), 2);
+    assert_eq!(world.pods.started("x"), 1);
+}
+
+async fn a_create_whose_answer_is_lost_makes_one_pod(world: World) {
+    let creates = Matcher::kind("Pod").verb(Verb::Create).times(1);
+    let rule = world.operator().unwrap().faults().on(creates, Fault::DoThenAnswer(internal()));
+    world.create("x", json!({"image": IMAGE})).await;
+    let ready = world.ready("x").await;
+    world.quiet().await;
+    assert_eq!((rule.hits(), starts(&ready), world.pods.started("x")), (1, 1, 1));
+}
+
+async fn an_error_alone_never_stops_a_pod(world: World) {
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
+    let faults = world.operator().unwrap().faults();
+    let rule = faults.on(Matcher::any().when(|request| !request.verb.is_write()), Fault::Answer(internal()));
+    let server = world.server().unwrap();
+    server.set_pod_ready(&world.namespace, "x", false).unwrap();
+    world.reason("x", ConditionType::Ready, Reason::AwaitingReadiness).await;
+    server.set_pod_ready(&world.namespace, "x", true).unwrap();
+    world.ready("x").await;
+    rule.remove();
+    assert_eq!(world.pods.started("x"), 1);
+}
+
+async fn a_forbidden_watch_holds_nobody_up(mut world: World) {
+    world.stop_operator().await;
+    let secrets = Matcher::kind("Secret").when(|request| matches!(request.verb, Verb::List | Verb::Watch));
+    let rule = world
+        .operator()
+        .unwrap()
+        .faults()
+        .on(secrets, Fault::Answer(failure::access_denied("list", "secrets")));
+    world.start_operator();
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
+    world.restart("x").await;
+    world.ready_at("x", 2).await;
+    assert!(rule.hits() > 0);
+}
+
+async fn a_frozen_watch_starts_no_second_pod(world: World) {
+    world.create("x", json!({"image": LINGER})).await;
+    world.ready("x").await;
+    let operator = world.operator().unwrap();
+    operator.freeze_watches(Matcher::kind("Pod"));
+    world.restart("x").await;
+    world.until("x", "stopping", |workspace| !is(workspace, ConditionType::Ready, "True")).await;
+    // What the frozen cache shows is the old Pod; poking makes the operator look again and again.
+    for round in 0..5 {
+        world.annotate("x", "test/poke", Some(&round.to_string())).await;
+        world.quiet().await;
+    }
+    operator.thaw_watches();
+    world.ready_at("x", 2).await;
+    world.quiet().await;
+    assert_eq!(world.pods.started("x"), 2);
+    world.pods.assert_one_at_a_time("x");
+}
+
+async fn a_stale_workspace_starts_no_second_pod(world: World) {
+    world.create("x", json!({"image": LINGER})).await;
+    world.ready("x").await;
+    let operator = world.operator().unwrap();
+    world.restart("x").await;
+    world.until("x", "stopping", |workspace| !is(workspace, ConditionType::Ready, "True")).await;
+    operator.freeze_watches(Matcher::kind("Workspace"));
+    // From here on the operator knows its own writes only.
+    world.ready_at("x", 2).await;
+    operator.thaw_watches();
+    world.quiet().await;
+    assert_eq!((starts(&world.get("x").await), world.pods.started("x")), (2, 2));
+    world.pods.assert_one_at_a_time("x");
+}
+
+async fn broken_watches_lose_no_request(world: World) {
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
+    for number in 2..5 {
+        let operator = world.operator().unwrap();
+        operator.drop_watches(&Matcher::any());
+        world.restart("x").await;
+        operator.expire_watches(&Matcher::any());
+        world.ready_at("x", number).await;
+    }
+    world.quiet().await;
+    assert_eq!(world.pods.started("x"), 4);
+    world.pods.assert_one_at_a_time("x");
+}
+
+async fn an_api_server_that_was_away_is_caught_up_with(world: World) {
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
+    let operator = world.operator().unwrap();
+    let rule = operator.faults().on(Matcher::any(), Fault::Answer(failure::unavailable()));
+    operator.drop_watches(&Matcher::any());
+    world.restart("x").await;
+    world.create("y", json!({"image": IMAGE})).await;
+    world.eventually("the operator noticed", || async { (rule.hits() > 10).then_some(()) }).await;
+    rule.remove();
+    world.ready_at("x", 2).await;
+    world.ready("y").await;
+    assert_eq!((world.pods.started("x"), world.pods.started("y")), (2, 1));
+}
+
+async fn one_workspace_s_trouble_delays_no_other(mut world: World) {
+    world.stop_operator().await;
+    world.settings.concurrency = 2;
+    world.operator().unwrap().faults().on(Matcher::kind("Workspace").name("x").writes(), Fault::Silence);
+    world.start_operator();
+    world.create("x", json!({"image": IMAGE})).await;
+    for round in 0..5 {
+        world.create(&format!("y{round}"), json!({"image": IMAGE})).await;
+    }
+    for round in 0..5 {
+        world.ready(&format!("y{round}")).await;
+    }
+    assert!(world.get("x").await.status.is_none());
+    world.kill_operator().await;
+}
+
+async fn a_call_without_an_answer_holds_the_workspace_only_until_the_time_out(mut world: World) {
+    world.stop_operator().await;
+    world.settings.reconcile_timeout = Duration::from_secs(1);
+    let rule = world.operator().unwrap().faults().on(status_writes().times(1), Fault::DoThenSilence);
+    world.start_operator();
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
+    assert_eq!((rule.hits(), world.pods.started("x")), (1, 1));
+}

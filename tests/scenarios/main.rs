@@ -43,6 +43,7 @@ mod in_place;
 mod references;
 mod restart;
 mod restart_midway;
+mod shutdown;
 mod stop;
 mod takeover;
 mod volume;

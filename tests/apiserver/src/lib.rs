@@ -16,12 +16,15 @@
 //! # }
 //! ```
 //!
+//! # What holds it to the truth
+//! The cases in `tests/conformance` run against this server and against a real one alike.
+//!
 //! # Known gaps
 //! - Bodies and answers are JSON; no YAML, no protobuf, no compression, no discovery, no exec or attach.
-//! - Objects are not validated against schemas: unknown fields are kept, `fieldValidation` is ignored, CRD rules are
-//!   not asked. Only the immutable parts of Pods, claims, Services and Secrets are guarded.
-//! - Defaults are written for Pods, claims, Services, Secrets and Namespaces, as far as an operator sees them.
-//!   Quantities keep their spelling.
+//! - Objects are not validated against schemas: unknown fields are kept, `fieldValidation` is ignored, names and CRD
+//!   rules are not checked. Only the immutable parts of Pods, claims, Services and Secrets are guarded.
+//! - Defaults are written for Pods, claims, Services, Secrets and Namespaces, as far as an operator sees them. No
+//!   Pod gets a volume for its account's token. Quantities keep their spelling.
 //! - Server-side apply knows list keys by field name, tracks no empty maps, and does not know fields that a schema
 //!   calls atomic maps.
 //! - Strategic merge ignores the order directives and `$retainKeys`.
@@ -31,6 +34,8 @@
 //! - Budgets allow an eviction by whole numbers and what is Ready now. Quotas are rules the test writes.
 //! - The kubelet treats all containers of a Pod as one, and says nothing between a deletion and its end.
 //! - There are no `PersistentVolume` objects, and claims bind without waiting for a Pod.
+//! - Finalizers of the cluster (claims in use, foreground deletion, namespaces) come off only while it works: in
+//!   [`ApiServer::run`] or [`ApiServer::step`].
 
 mod admission;
 mod behaviour;

@@ -1,11 +1,12 @@
-//! What may not change in an object once it exists.
+//! What a written object must be like, and what may not change in it once it exists.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    failure::{self, Failure},
+    call::Verb,
+    failure::{self, Failure, bad_request},
     kind::Kind,
-    object,
+    object::{self, Key},
 };
 
 /// Refuses a change that the API server refuses.
@@ -79,4 +80,63 @@ fn fixed_of_claim(spec: &Value, new: &Value) -> Value {
         }
     }
     fixed
+}
+
+/// Refuses a body that does not fit its path, and completes it from there.
+pub(crate) fn check_body(
+    kind: &'static Kind,
+    namespace: Option<&str>,
+    object: &mut Value,
+) -> Result<(), Failure> {
+    if !object::is_well_formed(object) {
+        return Err(bad_request("the object provided is unrecognized"));
+    }
+    for (field, own) in [("apiVersion", kind.api_version()), ("kind", kind.kind.to_owned())] {
+        let given = object::text(object, &format!("/{field}"));
+        if !given.is_empty() && given != own {
+            let why =
+                format!("the {field} in the data ({given}) does not match the expected {field} ({own})");
+            return Err(bad_request(why));
+        }
+        object[field] = json!(own);
+    }
+    let given = object::namespace(object);
+    if let Some(namespace) = namespace.filter(|namespace| !given.is_empty() && given != *namespace) {
+        let why = format!(
+            "the namespace of the provided object does not match the namespace sent on the request ({given}, {namespace})"
+        );
+        return Err(bad_request(why));
+    }
+    object::set_metadata(object, "namespace", namespace.map(|namespace| json!(namespace)));
+    Ok(())
+}
+
+/// Refuses a write that was meant for another object, or for another state of this one.
+pub(crate) fn check_identity(
+    kind: &'static Kind,
+    key: &Key,
+    verb: Verb,
+    old: &Value,
+    new: &Value,
+) -> Result<(), Failure> {
+    let name = object::name(new);
+    if !name.is_empty() && name != key.name {
+        let why =
+            format!("the name of the object ({name}) does not match the name on the URL ({})", key.name);
+        return Err(bad_request(why));
+    }
+    let (uid, is) = (object::uid(new), object::uid(old));
+    if !uid.is_empty() && uid != is && verb != Verb::Update {
+        let why = format!("Invalid value: \"{uid}\": field is immutable");
+        return Err(failure::invalid(kind, &key.name, "metadata.uid", &why));
+    }
+    if !uid.is_empty() && uid != is {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {is}");
+        return Err(failure::conflict(kind, &key.name, &why));
+    }
+    let revision = object::text(new, "/metadata/resourceVersion");
+    if !revision.is_empty() && revision != object::text(old, "/metadata/resourceVersion") {
+        return Err(failure::modified(kind, &key.name));
+    }
+    Ok(())
 }

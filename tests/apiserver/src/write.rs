@@ -55,7 +55,7 @@ impl By {
 
     fn leaves(&self, object: &Value) -> Leaves {
         leaves(object, |path| match self.subresource.as_deref() {
-            Some("status") => path[0] == "f:status",
+            Some("status") => path.first().is_some_and(|top| top == "f:status"),
             _ => true,
         })
     }
@@ -70,7 +70,7 @@ impl State {
         mut object: Value,
         by: &By,
     ) -> Result<Value, Failure> {
-        check_body(kind, namespace, &mut object)?;
+        rules::check_body(kind, namespace, &mut object)?;
         if !object::text(&object, "/metadata/resourceVersion").is_empty() {
             return Err(bad_request("resourceVersion should not be set on objects to be created"));
         }
@@ -179,8 +179,8 @@ impl State {
     ) -> Result<Value, Failure> {
         let record = self.existing(kind, key)?;
         let mut object = change(&record.object)?;
-        check_body(kind, kind.is_namespaced().then_some(&*key.namespace), &mut object)?;
-        check_identity(kind, key, &record.object, &object)?;
+        rules::check_body(kind, kind.is_namespaced().then_some(&*key.namespace), &mut object)?;
+        rules::check_identity(kind, key, by.verb, &record.object, &object)?;
         let mut object = within(kind, by, &record.object, object);
         defaults::complete(kind, &mut object);
         self.finish(kind, key, by, &record, object, |live, now| {
@@ -197,7 +197,7 @@ impl State {
         mut config: Value,
     ) -> Result<(bool, Value), Failure> {
         let namespace = kind.is_namespaced().then_some(&*key.namespace);
-        check_body(kind, namespace, &mut config)?;
+        rules::check_body(kind, namespace, &mut config)?;
         if !object::list(&config, "/metadata/managedFields").is_empty() {
             return Err(bad_request("metadata.managedFields must be nil"));
         }
@@ -213,11 +213,14 @@ impl State {
             if by.subresource.is_some() {
                 return Err(failure::not_found(kind, &key.name));
             }
-            config["metadata"]["name"] = json!(key.name);
+            if object::name(&config).is_empty() {
+                let why = "was undeterminable: name must be provided";
+                return Err(bad_request(format!("the name of the object ({} based on URL) {why}", key.name)));
+            }
             return Ok((true, self.create(kind, namespace, config, by)?));
         }
         let record = self.existing(kind, key)?;
-        check_identity(kind, key, &record.object, &config)?;
+        rules::check_identity(kind, key, by.verb, &record.object, &config)?;
         let owner = by.owner();
         if by.subresource.is_none() && kind.has(Trait::Status) {
             object::remove(&mut config, "", "status");
@@ -355,47 +358,4 @@ fn tidy(object: &mut Value) {
         }
     }
     object::set_metadata(object, "selfLink", None);
-}
-
-fn check_body(kind: &'static Kind, namespace: Option<&str>, object: &mut Value) -> Result<(), Failure> {
-    if !object::is_well_formed(object) {
-        return Err(bad_request("the object provided is unrecognized"));
-    }
-    for (field, own) in [("apiVersion", kind.api_version()), ("kind", kind.kind.to_owned())] {
-        let given = object::text(object, &format!("/{field}"));
-        if !given.is_empty() && given != own {
-            let why =
-                format!("the {field} in the data ({given}) does not match the expected {field} ({own})");
-            return Err(bad_request(why));
-        }
-        object[field] = json!(own);
-    }
-    let given = object::namespace(object);
-    if let Some(namespace) = namespace.filter(|namespace| !given.is_empty() && given != *namespace) {
-        let why = format!(
-            "the namespace of the provided object does not match the namespace sent on the request ({given}, {namespace})"
-        );
-        return Err(bad_request(why));
-    }
-    object::set_metadata(object, "namespace", namespace.map(|namespace| json!(namespace)));
-    Ok(())
-}
-
-fn check_identity(kind: &'static Kind, key: &Key, old: &Value, new: &Value) -> Result<(), Failure> {
-    let name = object::name(new);
-    if !name.is_empty() && name != key.name {
-        let why =
-            format!("the name of the object ({name}) does not match the name on the URL ({})", key.name);
-        return Err(bad_request(why));
-    }
-    let (uid, is) = (object::uid(new), object::uid(old));
-    if !uid.is_empty() && uid != is {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {is}");
-        return Err(failure::conflict(kind, &key.name, &why));
-    }
-    let revision = object::text(new, "/metadata/resourceVersion");
-    if !revision.is_empty() && revision != object::text(old, "/metadata/resourceVersion") {
-        return Err(failure::modified(kind, &key.name));
-    }
-    Ok(())
 }

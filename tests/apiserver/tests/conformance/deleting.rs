@@ -1,9 +1,12 @@
 //! Deleting.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::{
+    core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod},
+    policy::v1::PodDisruptionBudget,
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy},
+    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy},
 };
 use serde_json::json;
 
@@ -101,6 +104,47 @@ pub async fn a_collection_is_deleted_by_its_selector(client: Client, ns: &str) {
     api.delete_collection(&DeleteParams::default(), &ListParams::default().labels("set=x")).await.unwrap();
     let left = api.list(&ListParams::default().labels("set")).await.unwrap();
     assert_eq!(left.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["out"]);
+}
+
+pub async fn a_deletion_answers_with_a_status_or_the_pod(client: Client, ns: &str) {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), ns);
+    let made_map = made(&maps, &config_map("answered")).await;
+    let status = maps.delete("answered", &DeleteParams::default()).await.unwrap().right().expect("a Status");
+    assert_eq!(Some(status.details.unwrap().uid), made_map.uid());
+    let pods: Api<Pod> = Api::namespaced(client, ns);
+    let made_pod = made(&pods, &pod_nowhere("answered")).await;
+    let pod = pods.delete("answered", &DeleteParams::default()).await.unwrap().left().expect("the Pod");
+    assert_eq!(pod.uid(), made_pod.uid());
+    assert_eq!(refusal(pods.delete("answered", &DeleteParams::default()).await), 404);
+}
+
+pub async fn a_claim_is_protected(client: Client, ns: &str) {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(client, ns);
+    let claim = made(&api, &claim("guarded")).await;
+    assert_eq!(claim.finalizers(), ["kubernetes.io/pvc-protection"]);
+    api.delete("guarded", &DeleteParams::default()).await.unwrap();
+    eventually("the claim is gone", || is_gone(&api, "guarded")).await;
+}
+
+pub async fn an_eviction_is_refused_by_a_budget(client: Client, ns: &str) {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), ns);
+    let budgets: Api<PodDisruptionBudget> = Api::namespaced(client, ns);
+    let mut kept = pod("kept");
+    kept.labels_mut().insert("app".to_owned(), "kept".to_owned());
+    made(&pods, &kept).await;
+    eventually("the Pod runs", || async {
+        pods.get("kept").await.unwrap().status.unwrap().phase.as_deref() == Some("Running")
+    })
+    .await;
+    let spec = json!({ "maxUnavailable": 0, "selector": { "matchLabels": { "app": "kept" } } });
+    made(&budgets, &object(json!({ "metadata": { "name": "b" }, "spec": spec }))).await;
+    let refused = pods.evict("kept", &EvictParams::default()).await;
+    let Err(kube::Error::Api(status)) = refused else { panic!("refused, not {refused:?}") };
+    assert_eq!((status.code, status.reason.as_str()), (429, "TooManyRequests"));
+    assert_eq!(status.details.unwrap().causes[0].reason, "DisruptionBudget");
+    budgets.delete("b", &DeleteParams::default()).await.unwrap();
+    pods.evict("kept", &EvictParams::default()).await.unwrap();
+    eventually("the Pod is gone", || is_gone(&pods, "kept")).await;
 }
 
 /// An owner and its dependent.

@@ -1,27 +1,54 @@
-//! What the operator relies on in an API server, held against the one in memory. Each case takes a client and an
-//! own namespace, so that the same cases can be held against a real server.
+//! What the operator relies on in an API server, held against the one in memory and a real one alike. Each case takes
+//! a client and an own namespace.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are assertions")]
 
 mod applying;
+mod defaults;
 mod deleting;
 mod reading;
 mod support;
 mod watching;
 mod writing;
 
-use test_apiserver::ApiServer;
-
 macro_rules! hold {
-    ($($module:ident: $($case:ident),* $(,)?;)*) => { $($(
-        #[tokio::test]
-        async fn $case() {
-            let server = ApiServer::new();
-            let _cluster = server.run();
-            server.create_namespace("conformance");
-            $module::$case(server.client(), "conformance").await;
+    ($($module:ident: $($case:ident),* $(,)?;)*) => {
+        mod in_memory {
+            use test_apiserver::ApiServer;
+
+            $($(
+                #[tokio::test]
+                async fn $case() {
+                    let server = ApiServer::new();
+                    let _cluster = server.run();
+                    server.create_namespace("conformance");
+                    crate::$module::$case(server.client(), "conformance").await;
+                }
+            )*)*
         }
-    )*)* };
+
+        mod on_a_real_api_server {
+            use std::path::Path;
+
+            use kube::Client;
+            use test_cluster::{Cluster, NodeKind};
+
+            $($(
+                #[tokio::test]
+                async fn $case() {
+                    let cluster = Cluster::up(NodeKind::Fake).await.unwrap();
+                    let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crds");
+                    cluster.install_crds(&crds).await.unwrap();
+                    let namespace = cluster.namespace("conformance", NodeKind::Fake).await.unwrap();
+                    // A refusal with 429 is what a case wants to see, not to be tried again for minutes.
+                    let mut config = cluster.config();
+                    config.default_retry = false;
+                    crate::$module::$case(Client::try_from(config).unwrap(), namespace.name()).await;
+                    namespace.close().await.unwrap();
+                }
+            )*)*
+        }
+    };
 }
 
 hold! {
@@ -34,6 +61,8 @@ hold! {
         a_write_that_changes_nothing_keeps_the_resource_version,
         the_generation_counts_changes_of_the_spec_only,
         status_and_spec_are_written_apart,
+        a_stale_status_is_refused,
+        a_pods_labels_keep_its_generation,
         a_dry_run_changes_nothing,
         a_json_patch_whose_test_fails_changes_nothing,
         a_strategic_merge_keeps_other_items,
@@ -43,13 +72,26 @@ hold! {
         an_object_in_a_missing_namespace_is_not_found;
     applying:
         an_apply_creates_what_is_missing,
+        an_apply_that_creates_must_name_its_object,
+        an_apply_for_another_uid_is_refused,
+        a_field_written_by_an_update_is_a_conflict_too,
+        a_label_given_up_leaves_no_empty_map,
+        an_owner_given_up_goes_alone,
         a_field_no_longer_applied_goes,
         a_field_of_another_manager_is_a_conflict_unless_forced,
         list_items_are_owned_one_by_one,
         an_apply_of_the_same_keeps_the_resource_version,
         an_applied_status_leaves_the_spec_alone,
         an_apply_with_a_stranger_uid_creates_nothing;
+    defaults:
+        a_pod_is_completed,
+        a_claim_is_completed_and_guarded,
+        a_service_is_completed,
+        a_network_policy_is_left_as_it_is;
     deleting:
+        a_deletion_answers_with_a_status_or_the_pod,
+        a_claim_is_protected,
+        an_eviction_is_refused_by_a_budget,
         a_deletion_for_another_uid_is_refused,
         an_object_with_a_finalizer_stays_until_it_is_taken_off,
         no_finalizer_is_added_to_an_object_under_deletion,

@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, time::Duration};
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind, PostParams},
@@ -16,6 +16,9 @@ pub fn refusal<T: Debug>(result: kube::Result<T>) -> u16 {
         other => panic!("refused with a Status, not {other:?}"),
     }
 }
+
+/// No object's UID.
+pub const STRANGER: &str = "00000000-0000-4000-8000-000000000000";
 
 pub fn workspaces(client: Client, namespace: &str) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("workspaces.dev", "v1alpha1", "Workspace");
@@ -43,6 +46,13 @@ pub fn pod(name: &str) -> Pod {
     object(json!({
         "metadata": { "name": name },
         "spec": { "containers": [{ "name": "main", "image": "example.com/ide:1", "env": [{ "name": "A", "value": "1" }] }] },
+    }))
+}
+
+pub fn claim(name: &str) -> PersistentVolumeClaim {
+    object(json!({
+        "metadata": { "name": name },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
     }))
 }
 

@@ -50,9 +50,11 @@ pub async fn a_stale_write_is_refused(client: Client, ns: &str) {
 
 pub async fn a_write_for_another_uid_is_refused(client: Client, ns: &str) {
     let api: Api<ConfigMap> = Api::namespaced(client, ns);
-    made(&api, &config_map("other")).await;
-    let patch = Patch::Merge(json!({ "metadata": { "uid": "00000000-0000-4000-8000-000000000000" } }));
-    assert_eq!(refusal(api.patch("other", &PatchParams::default(), &patch).await), 409);
+    let mut other = made(&api, &config_map("other")).await;
+    let patch = Patch::Merge(json!({ "metadata": { "uid": STRANGER } }));
+    assert_eq!(refusal(api.patch("other", &PatchParams::default(), &patch).await), 422);
+    other.metadata.uid = Some(STRANGER.to_owned());
+    assert_eq!(refusal(api.replace("other", &PostParams::default(), &other).await), 409);
 }
 
 pub async fn an_unconditional_put_is_refused_for_custom_resources(client: Client, ns: &str) {
@@ -95,6 +97,32 @@ pub async fn status_and_spec_are_written_apart(client: Client, ns: &str) {
     assert_eq!(after.data["status"]["observedGeneration"], 3);
     let after = api.patch("apart", &params, &Patch::Merge(json!({ "status": null }))).await.unwrap();
     assert_eq!(after.data["status"]["observedGeneration"], 3);
+}
+
+pub async fn a_stale_status_is_refused(client: Client, ns: &str) {
+    let api = workspaces(client, ns);
+    let old = made(&api, &workspace("stale")).await.resource_version();
+    let status = |version: Option<String>, observed: i64| {
+        let metadata = json!({ "resourceVersion": version });
+        Patch::Merge(json!({ "metadata": metadata, "status": { "observedGeneration": observed } }))
+    };
+    let params = PatchParams::default();
+    let newer = api.patch_status("stale", &params, &status(old.clone(), 1)).await.unwrap();
+    assert_eq!(refusal(api.patch_status("stale", &params, &status(old, 2)).await), 409);
+    let after = api.patch_status("stale", &params, &status(newer.resource_version(), 3)).await.unwrap();
+    assert_eq!(after.data["status"]["observedGeneration"], 3);
+}
+
+pub async fn a_pods_labels_keep_its_generation(client: Client, ns: &str) {
+    let api: Api<Pod> = Api::namespaced(client, ns);
+    made(&api, &pod("labelled")).await;
+    eventually("the Pod runs", || async {
+        api.get("labelled").await.unwrap().status.unwrap().phase.as_deref() == Some("Running")
+    })
+    .await;
+    let label = Patch::Merge(json!({ "metadata": { "labels": { "a": "b" } } }));
+    let after = api.patch("labelled", &PatchParams::default(), &label).await.unwrap();
+    assert_eq!(after.metadata.generation, Some(1));
 }
 
 pub async fn a_dry_run_changes_nothing(client: Client, ns: &str) {
@@ -155,9 +183,13 @@ pub async fn a_pod_is_immutable_but_for_its_image_and_metadata(client: Client, n
 
 pub async fn resources_of_a_running_pod_change_by_resize_only(client: Client, ns: &str) {
     let api: Api<Pod> = Api::namespaced(client, ns);
-    let mut pod = pod_of_lost_node("resized");
+    let mut pod = pod("resized");
     pod.spec.as_mut().unwrap().containers[0].resources = Some(object(json!({ "requests": { "cpu": "1" } })));
     made(&api, &pod).await;
+    eventually("the Pod runs", || async {
+        api.get("resized").await.unwrap().status.unwrap().phase.as_deref() == Some("Running")
+    })
+    .await;
     let patch = Patch::Strategic(json!({ "spec": { "containers": [
         { "name": "main", "resources": { "requests": { "cpu": "2" } } },
     ] } }));
