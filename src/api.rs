@@ -6,7 +6,7 @@ mod core_rules;
 pub mod crd;
 pub mod incarnation;
 pub mod names;
-mod pattern;
+pub mod pattern;
 mod schema;
 pub mod status;
 pub mod workspace;
