@@ -53,7 +53,8 @@ async fn holds_are_independent(world: World) {
     hold(&world, QUOTA).await;
     hold_namespace(&world, Some("the cluster is upgraded")).await;
     let all = world.until("x", "held by three", |workspace| why(workspace).contains("maintenance")).await;
-    for actor in ["night (until 7)", "quota (until 7)", "maintenance (the cluster is upgraded) on the namespace"]
+    for actor in
+        ["night (until 7)", "quota (until 7)", "maintenance (the cluster is upgraded) on the namespace"]
     {
         assert!(why(&all).contains(actor), "{}", why(&all));
     }

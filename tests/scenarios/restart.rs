@@ -139,8 +139,7 @@ async fn the_later_of_annotation_and_spec_counts(world: World) {
         "metadata": {"annotations": {names::RESTARTED_AT: ago(30).to_string()}},
         "spec": {"restartedAt": ago(60).to_string()},
     });
-    let both: Workspace =
-        world.api().patch("x", &PatchParams::default(), &Patch::Merge(both)).await.unwrap();
+    let both: Workspace = world.api().patch("x", &PatchParams::default(), &Patch::Merge(both)).await.unwrap();
     let later = both.metadata.annotations.unwrap()[names::RESTARTED_AT].parse().unwrap();
     assert_eq!(served(&world.ready_at("x", 2).await), Some(later));
 
@@ -166,7 +165,8 @@ async fn a_restart_in_git_that_is_applied_again_restarts_nothing(world: World) {
     for again in [json!(null), json!(asked.to_string()), json!(elsewhere)] {
         let changed = world.change("x", json!({"restartedAt": again})).await;
         let generation = changed.metadata.generation;
-        let seen = |workspace: &Workspace| workspace.status.as_ref().unwrap().observed_generation == generation;
+        let seen =
+            |workspace: &Workspace| workspace.status.as_ref().unwrap().observed_generation == generation;
         world.until("x", "observed", seen).await;
     }
     world.quiet().await;
@@ -268,6 +268,7 @@ fn accepted(workspace: &Workspace) -> String {
 /// How often an event said this, repetitions counted in.
 async fn notes_about(world: &World, text: &str) -> i32 {
     let events = world.api::<Event>().list(&ListParams::default()).await.unwrap();
-    let about = events.items.iter().filter(|event| event.note.as_ref().is_some_and(|note| note.contains(text)));
+    let about =
+        events.items.iter().filter(|event| event.note.as_ref().is_some_and(|note| note.contains(text)));
     about.map(|event| event.series.as_ref().map_or(1, |series| series.count)).sum()
 }

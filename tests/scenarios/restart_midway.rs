@@ -78,7 +78,10 @@ async fn is_replaced_at_once(world: &World, reason: Reason) {
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 2, "{}", shown(&world.pods.of("x")));
     world.pods.assert_one_at_a_time("x");
-    assert!(!world.log.requests().iter().any(|call| call.dry_run || call.is_probe), "a bad start has no veto");
+    assert!(
+        !world.log.requests().iter().any(|call| call.dry_run || call.is_probe),
+        "a bad start has no veto"
+    );
 }
 
 async fn a_restart_while_backing_off_ends_it(world: World) {
