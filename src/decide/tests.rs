@@ -191,7 +191,10 @@ fn a_change_waits_for_the_next_start_where_the_strategy_says_so() {
 fn a_volume_that_is_being_deleted_declines_a_restart() {
     let mut s = restart_pending(started(Health::Ready));
     s.volume = VolumeState::Terminating;
-    assert!(matches!(decide(&s), Step::Rest(Rest::Settled(Some(Waiting::Volume { reason: Reason::VolumeTerminating, .. })))));
+    assert!(matches!(
+        decide(&s),
+        Step::Rest(Rest::Settled(Some(Waiting::Volume { reason: Reason::VolumeTerminating, .. })))
+    ));
 }
 
 #[test]

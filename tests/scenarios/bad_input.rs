@@ -82,7 +82,9 @@ async fn a_pod_refused_by_policy_heals_when_the_policy_goes(world: World) {
 
 async fn a_start_refused_for_what_is_no_input_is_tried_again_at_once_when_corrected(world: World) {
     refuse_bad_pods(&world);
-    world.create("x", json!({"image": IMAGE, "podTemplate": {"metadata": {"labels": {"team": "no label!"}}}})).await;
+    world
+        .create("x", json!({"image": IMAGE, "podTemplate": {"metadata": {"labels": {"team": "no label!"}}}}))
+        .await;
     world.reason("x", ConditionType::Stalled, Reason::PodRefused).await;
     world.change("x", json!({"podTemplate": {"metadata": {"labels": {"team": "a"}}}})).await;
     // A back-off would be longer than the rest this waits for.
@@ -218,7 +220,10 @@ async fn the_trouble_of_one_never_delays_another(mut world: World) {
     world.restart("x").await;
     world.ready_at("x", 2).await;
     for (name, ..) in &troubles {
-        assert!(is(&world.get(name).await, ConditionType::Ready, "False"), "{name} was to be in trouble still");
+        assert!(
+            is(&world.get(name).await, ConditionType::Ready, "False"),
+            "{name} was to be in trouble still"
+        );
     }
 }
 
@@ -236,7 +241,11 @@ async fn an_object_that_cannot_be_read_is_told_so_and_harms_nobody(world: World)
         let object = unreadable();
         let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let found = conditions.into_iter().find(|one| one["type"] == type_).unwrap_or_default();
-        format!("{}/{}", found["status"].as_str().unwrap_or_default(), found["reason"].as_str().unwrap_or_default())
+        format!(
+            "{}/{}",
+            found["status"].as_str().unwrap_or_default(),
+            found["reason"].as_str().unwrap_or_default()
+        )
     };
     world
         .eventually("it is told", || async { (find("Accepted") == "False/InvalidSpec").then_some(()) })
@@ -268,7 +277,8 @@ fn refuse_bad_pods(world: &World) {
         }
         let env = write.object["spec"]["containers"][0]["env"][0]["name"].as_str().unwrap_or_default();
         let label = write.object["metadata"]["labels"]["team"].as_str().unwrap_or_default();
-        let bad = [(env, '='), (label, ' ')].into_iter().find(|(text, character)| text.contains(*character))?.0;
+        let bad =
+            [(env, '='), (label, ' ')].into_iter().find(|(text, character)| text.contains(*character))?.0;
         Some(failure::failure(422, "Invalid", format!("Pod \"x\" is invalid: Invalid value: \"{bad}\"")))
     });
 }
@@ -286,7 +296,8 @@ async fn enforce(world: &World, is_on: bool) {
         return;
     }
     let standard = is_on.then_some("restricted");
-    let patch = Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": standard}}}));
+    let patch =
+        Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": standard}}}));
     let namespaces: Api<Namespace> = Api::all(world.client.clone());
     namespaces.patch(&world.namespace, &PatchParams::default(), &patch).await.unwrap();
 }
@@ -337,7 +348,11 @@ fn milli(cpu: &str) -> i64 {
 /// Fails if somebody deleted or claimed it.
 async fn untouched<K>(world: &World, before: &K)
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Serialize
+        + DeserializeOwned
+        + Clone
+        + Debug,
 {
     let after: K = world.api().get(&before.name_any()).await.unwrap();
     assert_eq!(after.uid(), before.uid());

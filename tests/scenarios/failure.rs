@@ -155,7 +155,11 @@ async fn an_image_that_was_never_there_is_explained_without_flapping(world: Worl
     assert!(message.contains("registry.test/missing:1"), "{message}");
     world.quiet().await;
     let written = status_writes(&world);
-    assert!(written <= 3, "more than AwaitingReadiness, ErrImagePull, ImagePullBackOff: {}", shown(&world.writes()));
+    assert!(
+        written <= 3,
+        "more than AwaitingReadiness, ErrImagePull, ImagePullBackOff: {}",
+        shown(&world.writes())
+    );
 
     world.forget_writes();
     for reason in ["ErrImagePull", "ImagePullBackOff", "ErrImagePull"] {

@@ -31,7 +31,10 @@ scenarios!(
 mod deferred {
     use super::*;
 
-    scenarios_in_memory!(a_deferred_resize_takes_a_restart, a_deferred_resize_waits_where_the_strategy_says_so);
+    scenarios_in_memory!(
+        a_deferred_resize_takes_a_restart,
+        a_deferred_resize_waits_where_the_strategy_says_so
+    );
 }
 
 async fn cpu_and_memory_change_without_a_restart(world: World) {
@@ -144,7 +147,8 @@ async fn labels_and_annotations_change_and_go_without_a_restart(world: World) {
             let labels = ["team", "tier", "theirs"].map(|key| has(pod.labels(), key));
             let annotations = ["note", "other", "theirs"].map(|key| has(pod.annotations(), key));
             let some = |value: &str| Some(value.to_owned());
-            (labels == [some("b"), None, some("1")] && annotations == [None, some("2"), some("1")]).then_some(())
+            (labels == [some("b"), None, some("1")] && annotations == [None, some("2"), some("1")])
+                .then_some(())
         })
         .await;
     world.ready("x").await;
@@ -163,7 +167,8 @@ async fn changed_ports_reach_the_service(world: World) {
     world.ready_at("x", 2).await;
     let new = service(&world).await.unwrap();
     assert_eq!(new.uid(), old.uid(), "it keeps its address");
-    let ports: Vec<_> = new.spec.unwrap().ports.unwrap().into_iter().map(|port| (port.name, port.port)).collect();
+    let ports: Vec<_> =
+        new.spec.unwrap().ports.unwrap().into_iter().map(|port| (port.name, port.port)).collect();
     assert_eq!(ports, [(Some("web".to_owned()), 81)]);
 }
 
@@ -191,7 +196,9 @@ async fn a_service_that_somebody_deletes_is_made_again(world: World) {
     let old = service(&world).await.unwrap().uid();
     world.api::<Service>().delete("x", &DeleteParams::default()).await.unwrap();
     world
-        .eventually("a new Service", || async { service(&world).await.filter(|service| service.uid() != old) })
+        .eventually("a new Service", || async {
+            service(&world).await.filter(|service| service.uid() != old)
+        })
         .await;
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 1);

@@ -15,6 +15,7 @@ scenarios!(
     a_bigger_size_grows_the_claim_without_a_restart,
     a_smaller_size_is_ignored_and_said,
     retention_can_be_changed_on_a_living_workspace,
+    a_retained_volume_is_taken_up_again,
     a_missing_existing_claim_holds_the_start_before_the_claim,
     an_existing_claim_is_never_changed_or_deleted,
     a_claim_being_deleted_declines_restarts_while_the_pod_serves,
@@ -33,7 +34,9 @@ async fn a_bigger_size_grows_the_claim_without_a_restart(world: World) {
     world.ready("x").await;
     let old = world.pod("x").await.unwrap().uid();
     world.change("x", json!({"storage": {"size": "2Gi"}})).await;
-    world.eventually("the claim asks for more", || async { (size(&world, "x").await == "2Gi").then_some(()) }).await;
+    world
+        .eventually("the claim asks for more", || async { (size(&world, "x").await == "2Gi").then_some(()) })
+        .await;
     let ready = world.ready("x").await;
     assert_eq!(told(&ready, ConditionType::StorageReady), "True/Bound");
     world.quiet().await;
@@ -47,7 +50,8 @@ async fn a_smaller_size_is_ignored_and_said(world: World) {
     world.change("x", json!({"storage": {"size": "1Gi"}})).await;
     let said = world
         .until("x", "told that a volume can't shrink", |x| {
-            condition(x, ConditionType::StorageReady).is_some_and(|(.., message)| message.contains("can't shrink"))
+            condition(x, ConditionType::StorageReady)
+                .is_some_and(|(.., message)| message.contains("can't shrink"))
         })
         .await;
     assert_eq!(told(&said, ConditionType::StorageReady), "True/Bound");
@@ -77,6 +81,20 @@ async fn retention_can_be_changed_on_a_living_workspace(world: World) {
     assert_eq!(claim(&world, "x").await.uid(), kept);
 }
 
+async fn a_retained_volume_is_taken_up_again(world: World) {
+    let spec = json!({"image": IMAGE, "storage": {"size": "1Gi"}});
+    world.create("x", spec.clone()).await;
+    world.ready("x").await;
+    let kept = claim(&world, "x").await.uid();
+    world.delete("x").await;
+    world.gone("x").await;
+    world.create("x", spec).await;
+    let again = world.ready("x").await;
+    assert_eq!((starts(&again), told(&again, ConditionType::StorageReady).as_str()), (1, "True/Bound"));
+    let claim = claim(&world, "x").await;
+    assert_eq!((claim.uid(), claim.owner_references()), (kept, [].as_slice()));
+}
+
 async fn a_missing_existing_claim_holds_the_start_before_the_claim(world: World) {
     world.create("x", json!({"image": IMAGE, "storage": {"existingClaim": "data"}})).await;
     let waiting = world.reason("x", ConditionType::Ready, Reason::ReferenceMissing).await;
@@ -90,7 +108,10 @@ async fn a_missing_existing_claim_holds_the_start_before_the_claim(world: World)
     // It is asked about every half minute; a touch of the workspace spares that wait.
     world.annotate("x", "example.com/touched", Some("now")).await;
     let ready = world.ready("x").await;
-    assert_eq!((starts(&ready), told(&ready, ConditionType::StorageReady).as_str()), (1, "True/ExistingClaim"));
+    assert_eq!(
+        (starts(&ready), told(&ready, ConditionType::StorageReady).as_str()),
+        (1, "True/ExistingClaim")
+    );
 }
 
 async fn an_existing_claim_is_never_changed_or_deleted(world: World) {
@@ -187,7 +208,11 @@ async fn a_claim_that_binds_late_is_said_once(world: World) {
     server.bind_claim("test", "x").unwrap();
     world.ready("x").await;
     world.quiet().await;
-    assert!(status_writes(&world) <= 3, "VolumePending, AwaitingReadiness, Running: {}", shown(&world.writes()));
+    assert!(
+        status_writes(&world) <= 3,
+        "VolumePending, AwaitingReadiness, Running: {}",
+        shown(&world.writes())
+    );
 }
 
 /// As a real API server has it: only a bound claim may grow.
@@ -197,8 +222,11 @@ async fn growth_waits_for_the_binding(world: World) {
     server.refuse(|write| {
         let grows = |old: &Value| old["spec"]["resources"] != write.object["spec"]["resources"];
         let is_unbound = |old: &&Value| old["status"]["phase"] != "Bound";
-        let refused = write.kind == "PersistentVolumeClaim" && write.old.filter(is_unbound).is_some_and(grows);
-        refused.then(|| failure::failure(403, "Forbidden", "only bound persistent volume claims can be expanded"))
+        let refused =
+            write.kind == "PersistentVolumeClaim" && write.old.filter(is_unbound).is_some_and(grows);
+        refused.then(|| {
+            failure::failure(403, "Forbidden", "only bound persistent volume claims can be expanded")
+        })
     });
     world.create("x", json!({"image": IMAGE, "storage": {"size": "1Gi"}})).await;
     world.reason("x", ConditionType::Ready, Reason::VolumePending).await;
@@ -206,7 +234,9 @@ async fn growth_waits_for_the_binding(world: World) {
     world.change("x", json!({"storage": {"size": "2Gi"}})).await;
     world.quiet().await;
     server.bind_claim("test", "x").unwrap();
-    world.eventually("the claim asks for more", || async { (size(&world, "x").await == "2Gi").then_some(()) }).await;
+    world
+        .eventually("the claim asks for more", || async { (size(&world, "x").await == "2Gi").then_some(()) })
+        .await;
     let ready = world.ready("x").await;
     assert_eq!(condition(&ready, ConditionType::StorageReady).unwrap().2, "");
 }
