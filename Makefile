@@ -1,14 +1,71 @@
-# The test cluster. NODE=real|fake|both says what runs its Pods (default: real when root on Linux, else fake);
+# What there is to do here. `make help` lists it.
+#
+# NODE=real|fake|both says what runs the Pods of the test cluster (default: real when root on Linux, else fake).
 # CLUSTER=own uses the cluster that KUBECONFIG names instead.
+
 TEST_CLUSTER = cargo run --quiet --package test-cluster --
+TOOLS = $(CURDIR)/target/tools
+CARGO_DENY = $(TOOLS)/bin/cargo-deny
+CARGO_DENY_VERSION = 0.20.2
 
-.PHONY: cluster-up cluster-down cluster-status
+# Real containers need root; without it their tests say that they are left out, and fail under CI.
+TEST_NODES = $(if $(CI)$(filter 0,$(shell id -u)),both,fake)
 
-cluster-up:
-	@$(TEST_CLUSTER) up $(if $(NODE),--node $(NODE))
+.DEFAULT_GOAL := help
 
-cluster-down:
+.PHONY: help
+help: ## List what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the operator
+	cargo build --release
+
+.PHONY: crds
+crds: ## Generate crds/ from the API types
+	cargo run --quiet -- crd --dir crds
+
+.PHONY: lint
+lint: $(CARGO_DENY) ## Check formatting, lints and licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	$(CARGO_DENY) --log-level error check bans licenses sources
+
+$(CARGO_DENY):
+	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --quiet --root $(TOOLS)
+
+.PHONY: test
+test: ## Prove everything: lints, laws, scenarios, a real API server, a real node
+	@$(MAKE) --no-print-directory lint
+	@cargo build --quiet --workspace --all-targets
+	@$(TEST_CLUSTER) up --node $(TEST_NODES)
+	@cargo test --workspace || { $(TEST_CLUSTER) down; exit 1; }
 	@$(TEST_CLUSTER) down
 
-cluster-status:
+.PHONY: test-fast
+test-fast: ## Prove what needs no cluster: laws, snapshots, scenarios in memory
+	cargo test --lib
+	cargo test --test scenarios in_memory
+	cargo test --package test-apiserver in_memory
+
+.PHONY: test-node
+test-node: ## Prove what only real containers can show; needs root on Linux
+	cargo test --test node
+
+.PHONY: demo
+demo: ## Show a workspace's life with the commands a person would type
+	@cargo build --quiet --bin workspace-operator --example demo
+	@cargo run --quiet --example demo -- $(if $(NODE),--node $(NODE))
+
+.PHONY: cluster-up
+cluster-up: ## Bring the test cluster up
+	@$(TEST_CLUSTER) up $(if $(NODE),--node $(NODE))
+
+.PHONY: cluster-down
+cluster-down: ## Take the test cluster down, with all it left behind
+	@$(TEST_CLUSTER) down
+
+.PHONY: cluster-status
+cluster-status: ## Say what of the test cluster runs
 	@$(TEST_CLUSTER) status

@@ -2,9 +2,11 @@
 
 pub mod class;
 pub mod condition;
+mod core_rules;
 pub mod crd;
 pub mod incarnation;
 pub mod names;
+pub mod pattern;
 mod schema;
 pub mod status;
 pub mod workspace;

@@ -149,7 +149,7 @@ pub async fn run(
                 Ok(_)
                 | Err(controller::Error::ObjectNotFound(_) | controller::Error::ReconcilerFailed(..)) => {}
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "running the controller")
+                    tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
                 }
             }
             ready(())
@@ -279,6 +279,7 @@ async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> 
     let workspace = Arc::new(workspace.clone());
     let result = tokio::time::timeout(limit, reconcile::reconcile(&ctx, &workspace, &mut memory)).await;
     let result = result.unwrap_or_else(|_| Err(Error::TimedOut { name: workspace.name_any(), limit }));
+    memory.is_stale = matches!(result, Err(Error::Conflict { .. }));
     memory.retry = match &result {
         Err(error) if error.retry() == Class::BackOff => Some(retry(&memory, wish, &ctx)),
         _ => None,

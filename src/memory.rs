@@ -17,6 +17,8 @@ use crate::{
 pub struct Memory {
     /// The object as our last write left it, newer than the cache for a moment.
     pub written: Option<Arc<Workspace>>,
+    /// A write met a newer version than the cache has: the next pass reads the object itself.
+    pub is_stale: bool,
     /// The start whose Pod we have seen made.
     pub made: Option<IncarnationNumber>,
     /// The "no" to the claimed Pod.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
+use kube::{Api, ResourceExt};
 
 use crate::{
     api::Workspace,
@@ -33,6 +33,9 @@ pub async fn reconcile(
 ) -> Result<Option<Timestamp>, Error> {
     ctx.pending.wait().await;
     let mut pass = Pass { ctx, owner: observe::owner(cached), workspace: memory.newest(cached), memory };
+    if pass.memory.is_stale {
+        pass.reread().await?;
+    }
     let mut situation = pass.observe().await?;
     for _ in 0..MOST_STEPS {
         match decide(&situation) {
@@ -103,12 +106,15 @@ impl Pass<'_> {
         observe::read_pod(self.ctx, &self.owner, situation, self.memory).await
     }
 
+    /// Takes the workspace as the API server has it. One that is gone, or another of its name, is left to the
+    /// watch to tell.
     async fn reread(&mut self) -> Result<(), Error> {
-        let api: kube::Api<Workspace> = kube::Api::namespaced(self.ctx.client.clone(), &self.owner.namespace);
-        let live =
-            api.get(&self.owner.name).await.map_err(Error::call("get", "Workspace", &self.owner.name))?;
-        if live.uid() == self.workspace.uid() {
+        let api: Api<Workspace> = Api::namespaced(self.ctx.client.clone(), &self.owner.namespace);
+        let live = api.get_opt(&self.owner.name).await;
+        let live = live.map_err(Error::call("get", "Workspace", &self.owner.name))?;
+        if let Some(live) = live.filter(|live| live.uid() == self.workspace.uid()) {
             self.workspace = Arc::new(live);
+            self.memory.written = Some(Arc::clone(&self.workspace));
         }
         Ok(())
     }

@@ -16,6 +16,9 @@ use crate::readiness::Pending;
 /// A watch is renewed before load balancers cut idle connections.
 const RENEW_SECONDS: u32 = 180;
 
+/// What `kubectl apply` keeps for itself: a copy of the whole object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Everything of its kind, or what carries `label`.
 pub fn config(label: Option<&str>) -> watcher::Config {
     let config = watcher::Config::default().timeout(RENEW_SECONDS).page_size(250);
@@ -45,8 +48,10 @@ pub fn events<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    isolated(kind, watcher(api, config).default_backoff())
-        .modify(|object| object.managed_fields_mut().clear())
+    isolated(kind, watcher(api, config).default_backoff()).modify(|object| {
+        object.managed_fields_mut().clear();
+        object.annotations_mut().remove(LAST_APPLIED);
+    })
 }
 
 /// Watches into the cache behind `writer`, and tells `pending` when it is filled.

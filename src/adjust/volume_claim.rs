@@ -35,7 +35,9 @@ pub fn volume_claim(
     let mut patch = Map::new();
     // Until it is bound, the API server refuses every other size.
     let may_grow = live.status.phase.as_deref() == Some("Bound");
-    if let Some(size) = size_of(wanted).filter(|size| may_grow && compare(live, size) == Some(Ordering::Greater)) {
+    if let Some(size) =
+        size_of(wanted).filter(|size| may_grow && compare(live, size) == Some(Ordering::Greater))
+    {
         patch.insert("spec".to_owned(), json!({"resources": {"requests": {"storage": size}}}));
     }
     if metadata.is_empty() && patch.is_empty() {

@@ -161,6 +161,7 @@ words! {
 
 impl ConditionType {
     /// The (status, reason) pairs this condition can have.
+    #[allow(clippy::too_many_lines, reason = "a table")]
     pub fn rows(self) -> &'static [(ConditionStatus, &'static [Reason])] {
         use ConditionStatus::{False, True, Unknown};
         use Reason as R;

@@ -38,7 +38,7 @@ fn bounded(crd: CustomResourceDefinition) -> Result<(String, Value), Error> {
     if let Some(versions) = value.pointer_mut("/spec/versions").and_then(Value::as_array_mut) {
         for version in versions {
             if let Some(schema) = version.pointer_mut("/schema/openAPIV3Schema") {
-                schema::bound("", schema);
+                schema::bound(schema);
             }
         }
     }

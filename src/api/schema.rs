@@ -3,10 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::{core_rules, pattern};
+
 /// Longest string where nothing narrower is said: enough for any value of an environment variable in practice.
 const MAX_STRING: u64 = 32_768;
 const MAX_ITEMS: u64 = 256;
 const MAX_PROPERTIES: u64 = 256;
+const MAX_QUANTITY: u64 = 64;
 
 /// Lists of core/v1 that are keyed, by the name of their field.
 const LIST_KEYS: &[(&str, &[&str])] = &[
@@ -16,15 +19,23 @@ const LIST_KEYS: &[(&str, &[&str])] = &[
     ("claims", &["name"]),
 ];
 
-/// core/v1's pattern of a quantity.
-const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+/// Bounds a whole schema.
+pub(super) fn bound(schema: &mut Value) {
+    bound_at(&mut Vec::new(), schema);
+}
 
-/// Bounds the schema of one field and everything below it. `field` is the field's name.
-pub(super) fn bound(field: &str, schema: &mut Value) {
+/// Bounds the schema of the field at `path` and everything below it. `[]` stands for an item, `{}` for a value of
+/// a map.
+fn bound_at<'a>(path: &mut Vec<&'a str>, schema: &'a mut Value) {
     let Some(schema) = schema.as_object_mut() else { return };
     shorten_description(schema);
+    if let Some(Value::Object(demanded)) = core_rules::demanded(path) {
+        schema.extend(demanded);
+    }
     if schema.get("x-kubernetes-int-or-string") == Some(&json!(true)) {
-        bound_int_or_string(field, schema);
+        // A quantity may be written as a number (`cpu: 1`), and a port as a name.
+        schema.entry("maxLength").or_insert(json!(MAX_QUANTITY));
+        schema.entry("pattern").or_insert(json!(pattern::QUANTITY));
         return;
     }
     match schema.get("type").and_then(Value::as_str) {
@@ -33,33 +44,34 @@ pub(super) fn bound(field: &str, schema: &mut Value) {
         }
         Some("array") => {
             schema.entry("maxItems").or_insert(json!(MAX_ITEMS));
-            key_list(field, schema);
+            key_list(path.last().copied().unwrap_or_default(), schema);
         }
         Some("object") if schema.contains_key("additionalProperties") => {
             schema.entry("maxProperties").or_insert(json!(MAX_PROPERTIES));
         }
         _ => {}
     }
-    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-        for (name, property) in properties {
-            bound(name, property);
+    for (keyword, inner) in schema.iter_mut() {
+        match (keyword.as_str(), inner) {
+            ("properties", Value::Object(properties)) => {
+                for (name, property) in properties {
+                    path.push(name);
+                    bound_at(path, property);
+                    path.pop();
+                }
+            }
+            ("items", items) => {
+                path.push("[]");
+                bound_at(path, items);
+                path.pop();
+            }
+            ("additionalProperties", values) => {
+                path.push("{}");
+                bound_at(path, values);
+                path.pop();
+            }
+            _ => {}
         }
-    }
-    for inner in ["items", "additionalProperties"] {
-        if let Some(inner) = schema.get_mut(inner) {
-            bound(field, inner);
-        }
-    }
-}
-
-/// A quantity may be written as a number (`cpu: 1`); a port may be a name.
-fn bound_int_or_string(field: &str, schema: &mut Map<String, Value>) {
-    if field == "port" {
-        schema.insert("maxLength".into(), json!(63));
-    } else {
-        schema.insert("maxLength".into(), json!(64));
-        schema.insert("pattern".into(), json!(QUANTITY));
-        schema.remove("description");
     }
 }
 
@@ -102,6 +114,10 @@ fn require(item: &mut Map<String, Value>, key: &str) {
 /// needs, and keep the CRD small.
 fn shorten_description(schema: &mut Map<String, Value>) {
     let Some(Value::String(text)) = schema.get_mut("description") else { return };
+    if text.starts_with("Quantity is ") {
+        "A quantity, as `500m`, `2Gi` or 1.".clone_into(text);
+        return;
+    }
     if let Some((first, _)) = text.split_once(" More info: ") {
         *text = first.to_owned();
     }
@@ -121,7 +137,7 @@ mod tests {
             "b": {"type": "array", "items": {"type": "string", "maxLength": 3}},
             "c": {"type": "object", "additionalProperties": {"type": "string"}},
         }});
-        bound("spec", &mut schema);
+        bound(&mut schema);
         assert_eq!(schema["properties"]["a"]["maxLength"], json!(MAX_STRING));
         assert_eq!(schema["properties"]["b"]["maxItems"], json!(MAX_ITEMS));
         assert_eq!(schema["properties"]["b"]["items"]["maxLength"], json!(3));
@@ -131,9 +147,11 @@ mod tests {
 
     #[test]
     fn keyed_lists_require_or_default_their_keys() {
-        let mut ports = json!({"type": "array", "items": {"type": "object", "required": ["containerPort"],
-            "properties": {"containerPort": {"type": "integer"}, "protocol": {"type": "string"}}}});
-        bound("ports", &mut ports);
+        let mut schema = json!({"type": "object", "properties": {"ports": {"type": "array", "items": {
+            "type": "object", "required": ["containerPort"],
+            "properties": {"containerPort": {"type": "integer"}, "protocol": {"type": "string"}}}}}});
+        bound(&mut schema);
+        let ports = &schema["properties"]["ports"];
         assert_eq!(ports["x-kubernetes-list-map-keys"], json!(["containerPort", "protocol"]));
         assert_eq!(ports["items"]["properties"]["protocol"]["default"], json!("TCP"));
     }

@@ -13,7 +13,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::status::WorkspaceStatus;
+use super::{pattern, status::WorkspaceStatus};
 
 /// A Workspace is one long-lived container (an agent, a development environment, a notebook) with its volume,
 /// its address and its identity. Its Pod, Service and volume claim carry its name, so `kubectl logs`, `exec` and
@@ -53,11 +53,11 @@ use super::status::WorkspaceStatus;
         .message("metadata.name must have at most 52 characters, so that the Pod, Service and volume can carry it"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("metadata.name must be a DNS-1035 label: lower-case letters, digits and '-', beginning with a letter"),
-    validation = Rule::new("!has(self.spec.storage) || !has(oldSelf.spec.storage) || (has(self.spec.storage.storageClassName) ? has(oldSelf.spec.storage.storageClassName) && self.spec.storage.storageClassName == oldSelf.spec.storage.storageClassName : !has(oldSelf.spec.storage.storageClassName))")
+    validation = Rule::new("!has(self.spec.storage) || !has(oldSelf.spec.storage) || has(self.spec.storage.existingClaim) || has(oldSelf.spec.storage.existingClaim) || (has(self.spec.storage.storageClassName) ? has(oldSelf.spec.storage.storageClassName) && self.spec.storage.storageClassName == oldSelf.spec.storage.storageClassName : !has(oldSelf.spec.storage.storageClassName))")
         .message("spec.storage.storageClassName can't be changed: a volume claim keeps its class"),
-    validation = Rule::new("!has(self.spec.storage) || !has(oldSelf.spec.storage) || (has(self.spec.storage.accessModes) ? has(oldSelf.spec.storage.accessModes) && self.spec.storage.accessModes == oldSelf.spec.storage.accessModes : !has(oldSelf.spec.storage.accessModes))")
+    validation = Rule::new("!has(self.spec.storage) || !has(oldSelf.spec.storage) || has(self.spec.storage.existingClaim) || has(oldSelf.spec.storage.existingClaim) || (has(self.spec.storage.accessModes) ? has(oldSelf.spec.storage.accessModes) && self.spec.storage.accessModes == oldSelf.spec.storage.accessModes : !has(oldSelf.spec.storage.accessModes))")
         .message("spec.storage.accessModes can't be changed: a volume claim keeps its access modes"),
-    validation = Rule::new("!has(self.spec.storage) || !has(oldSelf.spec.storage) || (has(self.spec.storage.dataSourceRef) ? has(oldSelf.spec.storage.dataSourceRef) && self.spec.storage.dataSourceRef == oldSelf.spec.storage.dataSourceRef : !has(oldSelf.spec.storage.dataSourceRef))")
+    validation = Rule::new("!has(self.spec.storage) || !has(oldSelf.spec.storage) || has(self.spec.storage.existingClaim) || has(oldSelf.spec.storage.existingClaim) || (has(self.spec.storage.dataSourceRef) ? has(oldSelf.spec.storage.dataSourceRef) && self.spec.storage.dataSourceRef == oldSelf.spec.storage.dataSourceRef : !has(oldSelf.spec.storage.dataSourceRef))")
         .message("spec.storage.dataSourceRef can't be changed: a volume is filled once")
 )]
 #[serde(rename_all = "camelCase")]
@@ -65,12 +65,12 @@ pub struct WorkspaceSpec {
     /// The WorkspaceClass that gives defaults. Without a name the class marked
     /// `workspaces.dev/is-default-class: "true"` is taken, and where none is marked, built-in defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = pattern::SUBDOMAIN))]
     pub class_name: Option<String>,
 
     /// The container image. May be left out where the class names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = pattern::IMAGE))]
     pub image: Option<String>,
 
     /// When the image is pulled. Default: Always for the tag `latest` or none, else IfNotPresent.
@@ -94,7 +94,7 @@ pub struct WorkspaceSpec {
 
     /// The directory the program starts in. Default: the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 4096))]
+    #[schemars(length(min = 1, max = 4096), regex(pattern = pattern::ABSOLUTE_PATH))]
     pub working_dir: Option<String>,
 
     /// Environment variables. A change restarts, also one of the Secret or ConfigMap data they refer to.
@@ -168,7 +168,7 @@ pub struct WorkspaceSpec {
 
     /// An existing ServiceAccount of the namespace. Its API token is not mounted. Default: `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub service_account_name: Option<String>,
 
     /// Additions to the Pod.
@@ -178,6 +178,7 @@ pub struct WorkspaceSpec {
 
 /// When the image is pulled.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[schemars(description = "")]
 pub enum ImagePullPolicy {
     /// At every start.
     Always,
@@ -200,6 +201,7 @@ impl ImagePullPolicy {
 
 /// Whether a workspace runs.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(description = "")]
 pub enum RunState {
     /// There is a Pod.
     #[default]
@@ -215,7 +217,13 @@ pub enum RunState {
     validation = Rule::new("!(has(self.size) && has(self.existingClaim))")
         .message("size and existingClaim exclude each other: an existing claim keeps its size"),
     validation = Rule::new("!(has(self.existingClaim) && (has(self.storageClassName) || has(self.accessModes) || has(self.dataSourceRef) || has(self.whenDeleted)))")
-        .message("existingClaim goes with mountPath only: an existing claim is never changed or deleted")
+        .message("existingClaim goes with mountPath only: an existing claim is never changed or deleted"),
+    validation = Rule::new("!has(self.size) || (isQuantity(string(self.size)) && quantity(string(self.size)).isGreaterThan(quantity('0')))")
+        .message("size must be a quantity greater than zero"),
+    validation = Rule::new("!has(self.mountPath) || (!self.mountPath.matches('(^|/)[.][.](/|$)') && !self.mountPath.matches('^[/.]+$'))")
+        .message("mountPath must lead below `/`, without `..`"),
+    validation = Rule::new("!has(self.accessModes) || !('ReadWriteOncePod' in self.accessModes) || size(self.accessModes) == 1")
+        .message("ReadWriteOncePod stands alone in accessModes")
 )]
 pub struct Storage {
     /// Size of the own volume claim, which is named after the workspace. It can grow; a smaller size later is
@@ -225,17 +233,18 @@ pub struct Storage {
 
     /// StorageClass of the own claim. Default: the cluster's. Can't be changed later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub storage_class_name: Option<String>,
 
     /// Access modes of the own claim. Default: ReadWriteOnce. Can't be changed later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 4))]
+    #[schemars(length(max = 2))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     pub access_modes: Vec<AccessMode>,
 
     /// Where the volume is mounted. Default: `/workspace`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/[^:]*$"))]
+    #[schemars(length(min = 2, max = 1024), regex(pattern = pattern::MOUNT_PATH))]
     pub mount_path: Option<String>,
 
     /// A snapshot or another claim that the own claim is filled from when it is made. Can't be changed later.
@@ -244,7 +253,7 @@ pub struct Storage {
 
     /// The claim to use in place of an own one. It is never changed or deleted by the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub existing_claim: Option<String>,
 
     /// What becomes of the own claim when the workspace is deleted. Default: Retain; a workspace of the same
@@ -255,6 +264,7 @@ pub struct Storage {
 
 /// How a volume may be mounted.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(description = "")]
 pub enum AccessMode {
     /// By one node, for writing.
     ReadWriteOnce,
@@ -277,6 +287,7 @@ impl AccessMode {
 
 /// What becomes of a volume when its workspace is deleted.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(description = "")]
 pub enum WhenDeleted {
     /// It stays, with its data.
     #[default]
@@ -296,6 +307,7 @@ pub struct ServiceSpec {
 
 /// Kind of address.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(description = "")]
 pub enum ServiceType {
     /// DNS answers with the Pod's own address.
     #[default]
@@ -315,6 +327,7 @@ pub struct UpdateStrategy {
 
 /// When a change that needs a new Pod is carried out.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(description = "")]
 pub enum UpdateStrategyType {
     /// At once.
     #[default]
@@ -336,10 +349,14 @@ pub struct PodTemplate {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.labels) || self.labels.all(k, !k.contains('workspaces.dev/') && k != 'app.kubernetes.io/name' && k != 'app.kubernetes.io/managed-by')")
+    validation = Rule::new("!has(self.labels) || self.labels.all(k, !k.startsWith('workspaces.dev/') && !k.contains('.workspaces.dev/') && k != 'app.kubernetes.io/name' && k != 'app.kubernetes.io/managed-by')")
         .message("labels of workspaces.dev, app.kubernetes.io/name and app.kubernetes.io/managed-by belong to the operator"),
-    validation = Rule::new("!has(self.annotations) || self.annotations.all(k, !k.contains('workspaces.dev/'))")
-        .message("annotations of workspaces.dev belong to the operator")
+    validation = Rule::new("!has(self.annotations) || self.annotations.all(k, !k.startsWith('workspaces.dev/') && !k.contains('.workspaces.dev/'))")
+        .message("annotations of workspaces.dev belong to the operator"),
+    validation = Rule::new("!has(self.labels) || self.labels.all(k, !format.qualifiedName().validate(k).hasValue())")
+        .message("each label must have a qualified name, as example.com/team or team"),
+    validation = Rule::new("!has(self.annotations) || self.annotations.all(k, !format.qualifiedName().validate(k).hasValue())")
+        .message("each annotation must have a qualified name, as example.com/team or team")
 )]
 pub struct PodMetadata {
     /// Labels of the Pod.

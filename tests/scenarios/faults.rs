@@ -13,6 +13,7 @@ use crate::world::{IMAGE, World, is, starts};
 
 scenarios_in_memory!(
     a_conflict_is_tried_again_at_once,
+    a_conflict_with_a_frozen_cache_is_met_once,
     a_create_whose_answer_is_lost_makes_one_pod,
     an_error_alone_never_stops_a_pod,
     a_forbidden_watch_holds_nobody_up,
@@ -171,4 +172,22 @@ async fn a_call_without_an_answer_holds_the_workspace_only_until_the_time_out(mu
     world.create("x", json!({"image": IMAGE})).await;
     world.ready("x").await;
     assert_eq!((rule.hits(), world.pods.started("x")), (1, 1));
+}
+
+/// A second writer of status while the cache stands still: a conflict must not be met again and again.
+async fn a_conflict_with_a_frozen_cache_is_met_once(world: World) {
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
+    world.quiet().await;
+    let operator = world.operator().unwrap();
+    operator.freeze_watches(Matcher::kind("Workspace"));
+    let note = kube::api::Patch::Merge(json!({"status": {"address": "somebody.else"}}));
+    let api = world.api::<workspace_operator::api::Workspace>();
+    api.patch_status("x", &kube::api::PatchParams::default(), &note).await.unwrap();
+    world.forget_writes();
+    world.server().unwrap().set_pod_ready(&world.namespace, "x", false).unwrap();
+    world.reason("x", ConditionType::Ready, Reason::AwaitingReadiness).await;
+    world.quiet().await;
+    assert_eq!(world.conflicts(), 1);
+    operator.thaw_watches();
 }

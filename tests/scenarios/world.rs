@@ -35,6 +35,7 @@ const PACE: Duration = Duration::from_millis(25);
 /// An image whose Pod is Ready at once.
 pub const IMAGE: &str = "registry.test/busybox:1";
 
+#[allow(clippy::large_enum_variant, reason = "one per test")]
 pub enum Ground {
     Memory { server: ApiServer, operator: TestClient, _running: Running },
     Cluster { _namespace: Namespace },
@@ -50,8 +51,9 @@ pub struct World {
     pub restart_on_reference_change: bool,
     /// Every Pod of the namespace that was ever seen.
     pub pods: PodHistory,
+    /// Every call of the operator.
+    pub log: Log,
     operator_client: Client,
-    log: Log,
     operator: Option<(CancellationToken, JoinHandle<Result<(), run::Error>>)>,
 }
 
@@ -64,6 +66,7 @@ impl World {
     }
 
     /// The same before the operator runs.
+    #[allow(clippy::unused_async, reason = "called like its siblings on a real API server")]
     pub async fn in_memory_without_operator() -> Self {
         let server = ApiServer::new();
         let running = server.run();
@@ -337,6 +340,11 @@ impl World {
         self.log.writes_without_probes().into_iter().filter(|call| !is_key(call)).collect()
     }
 
+    /// How often the operator was told that it had read too old a version.
+    pub fn conflicts(&self) -> usize {
+        self.log.requests().iter().filter(|call| call.code == Some(409)).count()
+    }
+
     /// Counts from here on.
     pub fn forget_writes(&self) {
         self.log.clear();
@@ -405,10 +413,6 @@ fn is_restart_served(workspace: &Workspace) -> bool {
 
 /// What some assertions need in the message of a failure.
 pub fn shown<T: Debug>(things: &[T]) -> Arc<str> {
-    things
-        .iter()
-        .map(|thing| format!("{thing:?}\n"))
-        .collect::<String>()
-        .replace("subresource: None, dry_run: false, is_probe: false, ", "")
-        .into()
+    let lines: Vec<String> = things.iter().map(|thing| format!("{thing:?}")).collect();
+    lines.join("\n").replace("subresource: None, dry_run: false, is_probe: false, ", "").into()
 }

@@ -12,7 +12,8 @@ use crate::error::{Doing, Error};
 /// Sets to `own`, it makes the harness use the cluster that KUBECONFIG names, and never change it.
 const CLUSTER_ENV: &str = "CLUSTER";
 
-pub(crate) fn is_own_cluster() -> bool {
+/// Whether the caller brought a cluster: one that has neither our nodes nor our images.
+pub fn is_own_cluster() -> bool {
     std::env::var(CLUSTER_ENV).is_ok_and(|value| value == "own")
 }
 

@@ -32,12 +32,13 @@ mod volumes;
 mod wait;
 
 pub use crate::{
+    access::is_own_cluster,
     cluster::Cluster,
     component::Component,
     error::Error,
     images::Image,
     layout::Layout,
-    namespace::Namespace,
+    namespace::{NODE_SELECTOR, Namespace},
     node_kind::{NODE_LABEL, NodeKind, NodeKinds},
     status::{Status, status},
     tear_down::down,

@@ -14,8 +14,8 @@ use crate::{
     wait,
 };
 
-/// Read by the admission plugin `PodNodeSelector`.
-const NODE_SELECTOR: &str = "scheduler.alpha.kubernetes.io/node-selector";
+/// The annotation of a Namespace that says on which nodes its Pods run, for the admission plugin `PodNodeSelector`.
+pub const NODE_SELECTOR: &str = "scheduler.alpha.kubernetes.io/node-selector";
 const ACCOUNT_LIMIT: Duration = Duration::from_mins(1);
 const GONE_LIMIT: Duration = Duration::from_mins(2);
 

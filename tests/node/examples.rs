@@ -1,0 +1,81 @@
+//! The manifests of `examples/`, as they are.
+
+use std::{fs, path::Path};
+
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use workspace_operator::api::{Workspace, WorkspaceClass};
+
+use crate::{
+    inside,
+    network::visit,
+    on_the_real_node,
+    world::{IMAGE, World},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_example_becomes_ready() {
+    on_the_real_node(async |world| {
+        let names = apply_examples(&world).await;
+        assert!(names.len() >= 4, "only {names:?}");
+        for name in names {
+            world.ready(&name).await;
+        }
+        assert_eq!(inside::run(&world, "in-class", "echo $TEAM $LEVEL").await, "platform debug\n");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_of_the_example_is_served_and_changes_outlive_a_restart() {
+    on_the_real_node(async |world| {
+        apply_file(&world, "web-page.yaml").await;
+        world.create("visitor", json!({"image": IMAGE})).await;
+        world.ready("visitor").await;
+        let address = world.ready("web-page").await.status.unwrap().address.unwrap();
+        assert!(visit(&world, &address).await.contains("It runs."));
+        inside::run(&world, "web-page", "echo Changed. > /workspace/index.html").await;
+        world.restart("web-page").await;
+        world.ready_at("web-page", 2).await;
+        assert_eq!(visit(&world, &address).await, "Changed.\n");
+    })
+    .await;
+}
+
+fn folder() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples"))
+}
+
+/// Applies the whole folder, and gives the workspaces' names.
+async fn apply_examples(world: &World) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder()).unwrap() {
+        names.extend(apply_file(world, entry.unwrap().file_name().to_str().unwrap()).await);
+    }
+    names
+}
+
+async fn apply_file(world: &World, file: &str) -> Vec<String> {
+    let text = fs::read_to_string(folder().join(file)).unwrap();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let mut names = Vec::new();
+    for document in documents {
+        match document["kind"].as_str() {
+            Some("Workspace") => names.push(world.apply::<Workspace>(document).await.name_any()),
+            Some("WorkspaceClass") => apply_class(world, &document).await,
+            other => panic!("{file} has a {other:?}"),
+        }
+    }
+    names
+}
+
+/// A class belongs to no namespace, so another run may have made it.
+async fn apply_class(world: &World, class: &Value) {
+    let classes: Api<WorkspaceClass> = Api::all(world.client.clone());
+    let name = class["metadata"]["name"].as_str().unwrap();
+    let parameters = PatchParams::apply("examples").force();
+    classes.patch(name, &parameters, &Patch::Apply(class)).await.unwrap();
+}

@@ -1,0 +1,46 @@
+//! What only real containers can show: files, signals, logs, names in DNS, images that are or are not there. It
+//! needs root on Linux; under CI a machine that can't run it fails.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the tests' own functions may end a test too")]
+
+#[path = "../scenarios/pod_history.rs"]
+mod pod_history;
+#[path = "../scenarios/world.rs"]
+#[allow(dead_code, reason = "scenarios use all of it")]
+mod world;
+
+mod container;
+mod examples;
+mod image;
+mod inside;
+mod network;
+mod restart;
+
+use std::{env, future::Future};
+
+use test_cluster::{NodeKind, NodeKinds, is_own_cluster};
+
+use crate::world::World;
+
+/// Runs a test in a world of its own, on this machine's real node.
+async fn on_the_real_node<F, Fut>(test: F)
+where
+    F: FnOnce(World) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let in_the_way = if is_own_cluster() {
+        Some("a cluster of one's own has none of the images")
+    } else if !NodeKinds::default_here().includes(NodeKind::Real) {
+        Some("the real node needs root on Linux")
+    } else {
+        None
+    };
+    if let Some(why) = in_the_way {
+        assert!(env::var_os("CI").is_none(), "{why}");
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let mut world = World::on_a_real_api_server_without_operator(NodeKind::Real).await;
+    world.start_operator();
+    test(world).await;
+}
