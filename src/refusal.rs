@@ -13,6 +13,9 @@ pub enum Child {
     Service,
 }
 
+/// How the API server speaks of quotas; the last, of one that nobody has counted yet.
+const QUOTA: &[&str] = &["exceeded quota", "failed quota", "status unknown for quota"];
+
 /// The reason and message of a refusal; none where `error` is none.
 pub fn of(child: Child, error: &kube::Error) -> Option<(Reason, String)> {
     let kube::Error::Api(status) = error else { return None };
@@ -23,9 +26,7 @@ pub fn of(child: Child, error: &kube::Error) -> Option<(Reason, String)> {
     };
     let reason = match status.code {
         403 if is_namespace_terminating(status) => Reason::Terminating,
-        403 if status.message.contains("exceeded quota") || status.message.contains("failed quota") => {
-            Reason::QuotaExceeded
-        }
+        403 if QUOTA.iter().any(|words| status.message.contains(words)) => Reason::QuotaExceeded,
         // The operator itself lacks a right: not the workspace's fault.
         403 if status.message.contains(" cannot create resource ") => return None,
         400 | 403 | 422 => refused,
@@ -62,6 +63,10 @@ mod tests {
             Some(Reason::Terminating)
         );
         assert_eq!(reason(403, "User \"u\" cannot create resource \"pods\""), None);
+        assert_eq!(
+            reason(403, "pods \"x\" is forbidden: status unknown for quota: q"),
+            Some(Reason::QuotaExceeded)
+        );
         assert_eq!(reason(500, "etcd"), None);
         assert_eq!(reason(429, "slow down"), None);
     }

@@ -196,7 +196,11 @@ fn up_to_date(s: &Situation, step: &Step) -> Said {
             Waiting::Strategy { what } => {
                 no(Reason::AwaitingRestart, &format!("{what}; waits for the next start"))
             }
-            Waiting::Image { what, .. } => no(Reason::CheckingImage, what),
+            // While it is asked again, the last answer stands.
+            Waiting::Image { what, .. } => match standing_refusal(s) {
+                Some(message) => no(Reason::RestartDeclined, message),
+                None => no(Reason::CheckingImage, what),
+            },
             Waiting::Declined { what, refusal } => {
                 no(declined(refusal.reason), &format!("{what}: {}", refusal.message))
             }
@@ -222,6 +226,13 @@ fn up_to_date(s: &Situation, step: &Step) -> Said {
         }
         _ => no_pod(),
     }
+}
+
+/// What was last said of this very spec, where that was a no.
+pub(super) fn standing_refusal(s: &Situation) -> Option<&str> {
+    let said = s.condition(ConditionType::UpToDate)?;
+    let stands = said.reason == Reason::RestartDeclined.as_str() && said.observed_generation == s.generation;
+    stands.then_some(said.message.as_str())
 }
 
 fn replacing(cause: StopCause, message: &str) -> Said {

@@ -11,7 +11,7 @@ use crate::{
     situation::{Situation, VolumeState},
 };
 
-use super::ready::Obstacle;
+use super::{conditions::standing_refusal, ready::Obstacle};
 
 /// Where things stand.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,9 +46,12 @@ pub(super) fn progress(
             },
             Some(Waiting::Strategy { .. }) => return Progress::Settled,
             Some(Waiting::Image { .. }) => {
-                (reconciling_since(s), "the new image is being looked for".to_owned())
+                let message = standing_refusal(s).unwrap_or("the new image is being looked for");
+                (reconciling_since(s), message.to_owned())
             }
-            Some(Waiting::Declined { refusal, .. }) => (reconciling_since(s), refusal.message.clone()),
+            Some(Waiting::Declined { what, refusal }) => {
+                (reconciling_since(s), format!("{what}: {}", refusal.message))
+            }
             Some(Waiting::Blocked(blocked)) => (reconciling_since(s), blocked.message.clone()),
             Some(Waiting::Volume { .. }) => {
                 (reconciling_since(s), "the volume claim is being deleted".to_owned())

@@ -21,6 +21,7 @@ use crate::world::{IMAGE, World, condition, is, shown, starts, told};
 
 scenarios!(
     a_missing_image_leaves_the_old_pod_serving,
+    a_missing_image_is_asked_for_again_without_flapping,
     a_declined_restart_is_served_with_the_corrected_image,
     a_restart_of_the_same_image_looks_for_nothing,
     pull_policy_always_looks_for_the_same_image_too,
@@ -58,6 +59,23 @@ async fn a_missing_image_leaves_the_old_pod_serving(world: World) {
     assert_eq!(told(&healed, ConditionType::UpToDate), "True/UpToDate");
     assert_eq!(told(&healed, ConditionType::Stalled), "False/Settled");
     world.pods.assert_one_at_a_time("x");
+}
+
+async fn a_missing_image_is_asked_for_again_without_flapping(world: World) {
+    let probes = Probes::watch(&world).await;
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
+    world.change("x", json!({"image": MISSING})).await;
+    world.reason("x", ConditionType::UpToDate, Reason::RestartDeclined).await;
+    world.quiet().await;
+    world.forget_writes();
+    world.eventually("it is asked for again", || async { (probes.all().len() == 2).then_some(()) }).await;
+    no_probe_is_left(&world).await;
+    world.quiet().await;
+    // The probes' own removal is no write that counts, but the record of their making is forgotten.
+    let writes: Vec<_> = world.writes().into_iter().filter(|call| call.kind != "Pod").collect();
+    assert!(writes.is_empty(), "{}", shown(&writes));
+    assert_eq!(told(&world.get("x").await, ConditionType::UpToDate), "False/RestartDeclined");
 }
 
 async fn a_declined_restart_is_served_with_the_corrected_image(world: World) {
