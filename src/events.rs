@@ -1,5 +1,6 @@
 //! Events on transitions, with the condition's own reason and message.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Resource,
     runtime::events::{Event, EventType},
@@ -37,13 +38,11 @@ fn transitions(before: &WorkspaceStatus, now: &WorkspaceStatus) -> Vec<Event> {
                 old.reason != condition.reason || old.message != condition.message
             }
             Some(old) => old.status != condition.status || old.reason != condition.reason,
-            None => *type_ == ConditionType::Ready,
+            None => *type_ == ConditionType::Ready || is_note(*type_, &condition),
         };
         let is_good = is_good(*type_, &condition.status);
         // Good news is told by Ready alone, but for a note on a request.
-        let speaks = !is_good
-            || *type_ == ConditionType::Ready
-            || (*type_ == ConditionType::Accepted && !condition.message.is_empty());
+        let speaks = !is_good || *type_ == ConditionType::Ready || is_note(*type_, &condition);
         if is_news && speaks {
             events.push(Event {
                 type_: if is_good || !is_trouble(*type_, &condition.reason) {
@@ -59,6 +58,13 @@ fn transitions(before: &WorkspaceStatus, now: &WorkspaceStatus) -> Vec<Event> {
         }
     }
     events
+}
+
+/// What was wrong with a request to restart stands beside a spec that is accepted.
+fn is_note(type_: ConditionType, condition: &Condition) -> bool {
+    type_ == ConditionType::Accepted
+        && condition.status == ConditionStatus::True.as_str()
+        && !condition.message.is_empty()
 }
 
 fn is_good(type_: ConditionType, status: &str) -> bool {

@@ -56,7 +56,7 @@ pub(crate) fn situation(spec: Value, status: WorkspaceStatus) -> Situation {
         is_live: false,
         verdict: None,
         refusal: None,
-        service: None,
+        in_place: None,
         jitter: Jitter::NONE,
         now: now(),
     }

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
-    api::{IncarnationNumber, RestartTime, Workspace},
+    api::{IncarnationNumber, RestartTime, Workspace, status::ClassRef},
     backoff::{self, Jitter, after},
-    situation::Refusal,
+    situation::{Refusal, Situation},
 };
 
 /// What is remembered of one workspace.
@@ -22,7 +22,7 @@ pub struct Memory {
     /// The start whose Pod we have seen made.
     pub made: Option<IncarnationNumber>,
     /// The "no" to the claimed Pod.
-    pub refused: Option<Refused<IncarnationNumber>>,
+    pub refused: Option<Refused<Candidate>>,
     /// The "no" to a change of a serving Pod.
     pub declined: Option<Refused<Candidate>>,
     /// The "no" to a resize.
@@ -31,6 +31,8 @@ pub struct Memory {
     pub volume: Option<Refused<String>>,
     /// The "no" to the Service beside a living Pod, for these ports and this type.
     pub service: Option<Refused<String>>,
+    /// The "no" to labels or annotations of a living Pod.
+    pub metadata: Option<Refused<String>>,
     /// The probe Pod we made, which the cache may not have yet.
     pub probe: Option<Asked>,
     /// Failed passes.
@@ -46,11 +48,28 @@ pub struct Refused<K> {
     pub tries: u32,
 }
 
-/// A change to a serving Pod: its inputs and the restart it serves.
+/// A Pod that was asked for. Not its inputs alone: what is no input, such as CPU or labels, can be refused too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    pub inputs: String,
-    pub restart: Option<RestartTime>,
+    number: IncarnationNumber,
+    generation: Option<i64>,
+    class: Option<ClassRef>,
+    inputs: Option<String>,
+    restart: Option<RestartTime>,
+}
+
+impl Candidate {
+    /// The Pod that is wanted in this situation.
+    pub fn of(s: &Situation) -> Self {
+        let effective = s.desired.effective.as_ref().ok();
+        Self {
+            number: s.number(),
+            generation: s.generation,
+            class: effective.and_then(|effective| effective.class.clone()),
+            inputs: effective.map(|effective| effective.inputs.hash()),
+            restart: s.desired.restart.pending,
+        }
+    }
 }
 
 /// A question about an image that is under way.

@@ -18,7 +18,7 @@ use crate::{
     build::Owner,
     context::Context,
     error::Error,
-    memory::Memory,
+    memory::{Candidate, Memory},
     resolve::{
         self,
         desired::{ExistingClaim, Surroundings},
@@ -59,14 +59,14 @@ pub async fn situation(ctx: &Context, workspace: &Workspace, memory: &Memory) ->
         is_live: false,
         verdict: None,
         refusal: None,
-        service: None,
+        in_place: None,
         jitter: ctx.jitter(),
         now,
     };
     situation.refusal = memory
         .refused
         .as_ref()
-        .filter(|refused| refused.what == situation.number())
+        .filter(|refused| refused.what == Candidate::of(&situation))
         .map(|refused| refused.refusal.clone());
     situation.pod = pod::cached_pod(ctx, &owner, &situation, memory).await?;
     Ok(situation)

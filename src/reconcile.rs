@@ -14,7 +14,7 @@ use crate::{
     decide::{Rest, Step, decide},
     error::Error,
     events, image_check,
-    memory::{Memory, Refused},
+    memory::{Candidate, Memory, Refused},
     observe,
     resolve::Effective,
     rest::{self, Shape},
@@ -86,15 +86,14 @@ impl Pass<'_> {
         if !matches!(situation.verdict, Some(crate::situation::Verdict::Pending { .. })) {
             image_check::tidy(self.ctx, &self.owner, self.memory).await?;
         }
+        if shape == Shape::LookAgain {
+            // What status would say now is known to be over.
+            return Ok(Some(situation.now));
+        }
         let step = Step::Rest(rest);
         let next = status::compute(situation, &step);
         self.write(next).await?;
-        Ok(match shape {
-            Shape::Settled => {
-                timers::earliest(timers::next_visit(situation, &step), self.asked_again_at(situation))
-            }
-            Shape::LookAgain => Some(situation.now),
-        })
+        Ok(timers::earliest(timers::next_visit(situation, &step), self.asked_again_at(situation)))
     }
 
     /// When a refused change of the volume claim is asked about again.
@@ -237,9 +236,9 @@ impl Pass<'_> {
     }
 
     fn refuse(&mut self, situation: &mut Situation, no: apply::No) {
-        let number = situation.number();
+        let candidate = Candidate::of(situation);
         let before = self.memory.refused.as_ref();
-        let refused = Refused::note(before, number, no.0, no.1, situation.now, situation.jitter);
+        let refused = Refused::note(before, candidate, no.0, no.1, situation.now, situation.jitter);
         situation.refusal = Some(refused.refusal.clone());
         self.memory.refused = Some(refused);
     }

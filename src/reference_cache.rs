@@ -78,20 +78,22 @@ impl ReferenceCache {
         }
     }
 
-    /// What is known to be fresh.
-    pub fn get(&self, namespace: &str, source: &Source) -> Option<Content> {
+    /// What is known to be fresh, or the newest version told of, from which on it has to be read.
+    pub fn get(&self, namespace: &str, source: &Source) -> Result<Content, u64> {
         let inner = lock(&self.inner);
-        let entry = inner.entries.get(&(namespace.to_owned(), source.clone()))?;
-        let (version, content) = entry.content.as_ref()?;
-        (*version >= entry.newest).then(|| content.clone())
+        let Some(entry) = inner.entries.get(&(namespace.to_owned(), source.clone())) else { return Err(0) };
+        match &entry.content {
+            Some((version, content)) if *version >= entry.newest => Ok(content.clone()),
+            _ => Err(entry.newest),
+        }
     }
 
-    /// Keeps what was read at `version`. A missing object has none and counts as read at the newest known: its
-    /// creation comes with a newer one.
-    pub fn put(&self, namespace: &str, source: &Source, version: Option<u64>, content: Content) {
+    /// Keeps what was read at `version`. A missing object has none: it counts as read at the version that
+    /// [`get`](Self::get) answered with before, since its creation may have been told of while it was read.
+    pub fn put(&self, namespace: &str, source: &Source, version: u64, content: Content) {
         let mut inner = lock(&self.inner);
         if let Some(entry) = inner.entries.get_mut(&(namespace.to_owned(), source.clone())) {
-            entry.content = Some((version.unwrap_or(entry.newest), content));
+            entry.content = Some((version, content));
         }
     }
 }
@@ -115,10 +117,10 @@ mod tests {
     fn what_changed_since_it_was_read_is_read_again() {
         let cache = ReferenceCache::default();
         cache.register("ns", "x", [source()].into());
-        cache.put("ns", &source(), Some(5), present());
-        assert_eq!(cache.get("ns", &source()), Some(present()));
+        cache.put("ns", &source(), 5, present());
+        assert_eq!(cache.get("ns", &source()), Ok(present()));
         assert_eq!(cache.changed("ns", &source(), 6), ["x"]);
-        assert_eq!(cache.get("ns", &source()), None);
+        assert_eq!(cache.get("ns", &source()), Err(6));
     }
 
     #[test]
@@ -126,8 +128,18 @@ mod tests {
         let cache = ReferenceCache::default();
         cache.register("ns", "x", [source()].into());
         cache.changed("ns", &source(), 7);
-        cache.put("ns", &source(), Some(6), present());
-        assert_eq!(cache.get("ns", &source()), None);
+        cache.put("ns", &source(), 6, present());
+        assert_eq!(cache.get("ns", &source()), Err(7));
+    }
+
+    #[test]
+    fn an_absence_that_was_overtaken_by_a_creation_is_not_kept() {
+        let cache = ReferenceCache::default();
+        cache.register("ns", "x", [source()].into());
+        let before = cache.get("ns", &source()).unwrap_err();
+        cache.changed("ns", &source(), 7);
+        cache.put("ns", &source(), before, Content::Missing);
+        assert_eq!(cache.get("ns", &source()), Err(7));
     }
 
     #[test]

@@ -57,6 +57,12 @@ pub fn names(compute: &BTreeMap<String, Quantity>) -> BTreeSet<String> {
     compute.keys().cloned().collect()
 }
 
+/// The names whose wanted values `pod` has. One that was refused was never set.
+pub fn carried_out(compute: &BTreeMap<String, Quantity>, pod: &PodView) -> BTreeSet<String> {
+    let has = |(name, wanted): &(&String, &Quantity)| live(pod, name).is_some_and(|live| equal(live, wanted));
+    compute.iter().filter(has).map(|(name, _)| name.clone()).collect()
+}
+
 fn live<'a>(pod: &'a PodView, name: &str) -> Option<&'a Quantity> {
     let resources = &pod.main()?.resources;
     match name.split_once('.')? {

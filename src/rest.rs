@@ -49,15 +49,14 @@ pub async fn keep_in_shape(
     };
     // Without a Pod a Service may stay, or go; it is made with the next start.
     if pod.is_some() || service.is_some() {
-        situation.service =
+        situation.in_place =
             adjust_service(ctx, owner, situation, effective, service.as_deref(), memory).await?;
     }
-    match pod {
-        Some(pod) if !pod.view.is_terminating() => {
-            adjust_pod(ctx, owner, situation, &pod, effective, memory).await
-        }
-        _ => Ok(Shape::Settled),
-    }
+    let Some(pod) = pod.filter(|pod| !pod.view.is_terminating()) else { return Ok(Shape::Settled) };
+    let shape = adjust_resources(ctx, owner, &pod, effective, memory).await?;
+    let refused = adjust_metadata(ctx, owner, situation, &pod, effective, memory).await?;
+    situation.in_place = situation.in_place.take().or(refused);
+    Ok(shape)
 }
 
 /// A "no" to the Service leaves the Pod serving; it is said, and asked about again with back-off.
@@ -112,15 +111,13 @@ async fn adjust_volume(
     Ok(())
 }
 
-async fn adjust_pod(
+async fn adjust_resources(
     ctx: &Context,
     owner: &Owner,
-    situation: &Situation,
     pod: &PodFacts,
     effective: &Effective,
     memory: &mut Memory,
 ) -> Result<Shape, Error> {
-    let mut shape = Shape::Settled;
     if let Resize::Wanted(values) = &pod.resize {
         match apply::pod::resize(&ctx.client, owner, values).await? {
             Made::Made(()) => tracing::info!("resized the Pod"),
@@ -131,14 +128,26 @@ async fn adjust_pod(
                     values: format!("{:?}", effective.compute),
                     message,
                 });
-                shape = Shape::LookAgain;
+                return Ok(Shape::LookAgain);
             }
         }
     }
+    Ok(Shape::Settled)
+}
+
+/// Labels, annotations and the claim's stamp. A "no" leaves the Pod serving, as one to the Service does.
+async fn adjust_metadata(
+    ctx: &Context,
+    owner: &Owner,
+    situation: &Situation,
+    pod: &PodFacts,
+    effective: &Effective,
+    memory: &mut Memory,
+) -> Result<Option<Refusal>, Error> {
     let claim = match &pod.claim {
         Some(claim) => claim.clone(),
         // What it was made from is not what is wanted now; status keeps the hash of it.
-        None if claimed_hash(situation) != Some(&effective.inputs.hash()) => return Ok(shape),
+        None if claimed_hash(situation) != Some(&effective.inputs.hash()) => return Ok(None),
         None => Claim::new(
             pod.number,
             situation.incarnation().and_then(|incarnation| incarnation.generation),
@@ -146,10 +155,25 @@ async fn adjust_pod(
             effective,
         ),
     };
-    if let Some(body) = adjust::pod::metadata(&pod.view, &claim, effective) {
-        apply::pod::patch_metadata(&ctx.client, owner, &body).await?;
+    let Some(body) = adjust::pod::metadata(&pod.view, &claim, effective) else {
+        memory.metadata = None;
+        return Ok(None);
+    };
+    let wish = body.to_string();
+    if let Some(refused) = &memory.metadata
+        && refused.what == wish
+        && refused.refusal.retry_at > situation.now
+    {
+        return Ok(Some(refused.refusal.clone()));
     }
-    Ok(shape)
+    memory.metadata = match apply::pod::patch_metadata(&ctx.client, owner, &body).await? {
+        Made::Made(()) => None,
+        Made::Refused(reason, message) => {
+            let before = memory.metadata.as_ref();
+            Some(Refused::note(before, wish, reason, message, situation.now, situation.jitter))
+        }
+    };
+    Ok(memory.metadata.as_ref().map(|refused| refused.refusal.clone()))
 }
 
 fn claimed_hash(situation: &Situation) -> Option<&String> {

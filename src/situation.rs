@@ -33,8 +33,8 @@ pub struct Situation {
     pub verdict: Option<Verdict>,
     /// The API server's "no" to the Pod of the newest claim, or to what it needs.
     pub refusal: Option<Refusal>,
-    /// The "no" to the Service beside a living Pod.
-    pub service: Option<Refusal>,
+    /// The "no" to what is changed beside or in a living Pod: its Service, its labels.
+    pub in_place: Option<Refusal>,
     pub jitter: Jitter,
     pub now: Timestamp,
 }

@@ -17,8 +17,8 @@ const POLL: Duration = Duration::from_secs(30);
 
 /// The earliest moment at which time alone changes what is to be done or said.
 pub fn next_visit(s: &Situation, step: &Step) -> Option<Timestamp> {
-    let service = s.service.as_ref().map(|refusal| refusal.retry_at);
-    let mut times = vec![service, s.desired.restart.scheduled.map(|time| time.0), status::deadline(s, step)];
+    let in_place = s.in_place.as_ref().map(|refusal| refusal.retry_at);
+    let mut times = vec![in_place, s.desired.restart.scheduled.map(|time| time.0), status::deadline(s, step)];
     if let Step::Rest(rest) = step {
         times.push(of_rest(s, rest));
     }

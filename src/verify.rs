@@ -24,7 +24,7 @@ pub async fn verify(
     effective: &Effective,
     memory: &mut Memory,
 ) -> Result<Verdict, Error> {
-    let candidate = Candidate { inputs: effective.inputs.hash(), restart: situation.desired.restart.pending };
+    let candidate = Candidate::of(situation);
     if let Some(declined) = &memory.declined
         && declined.what == candidate
         && declined.refusal.retry_at > situation.now

@@ -11,7 +11,7 @@ pub fn metadata(pod: &PodView, claim: &Claim, effective: &Effective) -> Option<V
     let mut stamped = claim.clone();
     stamped.labels = labels.keys().cloned().collect();
     stamped.annotations = annotations.keys().cloned().collect();
-    stamped.resources.extend(resize::names(&effective.compute));
+    stamped.resources.extend(resize::carried_out(&effective.compute, pod));
     if effective.inputs.compare(&claim.inputs) == Comparison::Restamp {
         stamped.inputs.references.clone_from(&effective.inputs.references);
     }

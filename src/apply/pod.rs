@@ -103,9 +103,14 @@ pub async fn resize(
 }
 
 /// Changes labels and annotations in place.
-pub async fn patch_metadata(client: &Client, owner: &Owner, body: &Value) -> Result<PodView, Error> {
-    let pod = pods(client, owner).patch(&owner.name, &patch(), &Patch::Merge(body)).await;
-    view(&pod.map_err(Error::call("patch", "Pod", &owner.name))?)
+pub async fn patch_metadata(client: &Client, owner: &Owner, body: &Value) -> Result<Made<()>, Error> {
+    match pods(client, owner).patch(&owner.name, &patch(), &Patch::Merge(body)).await {
+        Ok(_) => Ok(Made::Made(())),
+        Err(error) => match refusal::of(Child::Pod, &error) {
+            Some((reason, message)) => Ok(Made::Refused(reason, message)),
+            None => Err(Error::call("patch", "Pod", &owner.name)(error)),
+        },
+    }
 }
 
 /// Makes a probe Pod; false where the API server refuses it.

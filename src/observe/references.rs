@@ -23,15 +23,22 @@ pub(super) async fn contents(
     let mut contents = BTreeMap::new();
     for source in sources {
         let content = match ctx.references.get(&owner.namespace, &source) {
-            Some(content) => content,
-            None => read(ctx, &owner.namespace, &source, key).await?,
+            Ok(content) => content,
+            Err(newest) => read(ctx, &owner.namespace, &source, key, newest).await?,
         };
         contents.insert(source, content);
     }
     Ok(contents)
 }
 
-async fn read(ctx: &Context, namespace: &str, source: &Source, key: &HashKey) -> Result<Content, Error> {
+/// Reads `source`, of which the watch has told up to version `newest`.
+async fn read(
+    ctx: &Context,
+    namespace: &str,
+    source: &Source,
+    key: &HashKey,
+    newest: u64,
+) -> Result<Content, Error> {
     let (version, content) = match source.kind {
         SourceKind::Secret => {
             let api: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
@@ -49,7 +56,8 @@ async fn read(ctx: &Context, namespace: &str, source: &Source, key: &HashKey) ->
         }
     };
     let content = content.map_or(Content::Missing, Content::Present);
-    ctx.references.put(namespace, source, version.and_then(|version| version.parse().ok()), content.clone());
+    let version = version.and_then(|version| version.parse().ok()).unwrap_or(newest);
+    ctx.references.put(namespace, source, version, content.clone());
     Ok(content)
 }
 

@@ -213,13 +213,11 @@ fn up_to_date(s: &Situation, step: &Step) -> Said {
             Some(stop) if !s.is_deleting => replacing(stop.cause, &stop.message),
             _ => no_pod(),
         },
-        Step::Rest(Rest::Settled(None)) if s.service.is_some() => {
-            let refusal = s.service.as_ref();
-            let (reason, message) =
-                refusal.map_or((Reason::ServiceRefused, ""), |no| (no.reason, &no.message));
-            no(reason, message)
-        }
-        Step::Claim(..) | Step::Start | Step::TakeOver(_) | Step::Rest(Rest::Settled(None)) => {
+        Step::Rest(Rest::Settled(None)) => match &s.in_place {
+            Some(refusal) => no(refusal.reason, &refusal.message),
+            None => said(ConditionStatus::True, Reason::UpToDate, ""),
+        },
+        Step::Claim(..) | Step::Start | Step::TakeOver(_) => {
             said(ConditionStatus::True, Reason::UpToDate, "")
         }
         _ => no_pod(),

@@ -40,7 +40,7 @@ pub(super) fn progress(
     let (since, message) = match obstacle {
         Some((_, message)) => (start_of_wait(s, step, next), message.clone()),
         None => match waiting(step) {
-            None => match &s.service {
+            None => match &s.in_place {
                 Some(refusal) => (reconciling_since(s), refusal.message.clone()),
                 None => return Progress::Settled,
             },
@@ -80,6 +80,11 @@ fn stuck_or_settled(s: &Situation, step: &Step) -> Option<Progress> {
             if is_for_a_person(refusal.reason) =>
         {
             return stalled(refusal.reason, &refusal.message);
+        }
+        Step::Rest(Rest::Settled(None)) => {
+            if let Some(refusal) = s.in_place.as_ref().filter(|no| is_for_a_person(no.reason)) {
+                return stalled(refusal.reason, &refusal.message);
+            }
         }
         _ => {}
     }

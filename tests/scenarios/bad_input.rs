@@ -19,6 +19,7 @@ scenarios!(
     without_an_image_from_anybody_the_spec_is_invalid,
     a_pod_refused_at_first_start_is_stalled_and_heals_when_corrected,
     a_pod_refused_by_policy_heals_when_the_policy_goes,
+    a_start_refused_for_what_is_no_input_is_tried_again_at_once_when_corrected,
     a_refused_change_leaves_the_old_pod_serving,
     a_refused_label_leaves_the_old_pod_serving,
     a_full_namespace_holds_a_start_until_there_is_room,
@@ -77,6 +78,19 @@ async fn a_pod_refused_by_policy_heals_when_the_policy_goes(world: World) {
     enforce(&world, false).await;
     let healed = world.ready("x").await;
     assert_eq!((starts(&healed), world.pods.started("x")), (1, 1), "a refused create keeps its claim");
+}
+
+async fn a_start_refused_for_what_is_no_input_is_tried_again_at_once_when_corrected(world: World) {
+    refuse_bad_pods(&world);
+    world
+        .create("x", json!({"image": IMAGE, "podTemplate": {"metadata": {"labels": {"team": "no label!"}}}}))
+        .await;
+    world.reason("x", ConditionType::Stalled, Reason::PodRefused).await;
+    world.change("x", json!({"podTemplate": {"metadata": {"labels": {"team": "a"}}}})).await;
+    // A back-off would be longer than the rest this waits for.
+    world.quiet().await;
+    let healed = world.get("x").await;
+    assert_eq!((starts(&healed), told(&healed, ConditionType::Ready).as_str()), (1, "True/Running"));
 }
 
 async fn a_refused_change_leaves_the_old_pod_serving(world: World) {
@@ -164,7 +178,7 @@ async fn what_belongs_to_somebody_else_is_never_touched(world: World) {
         assert!(message.contains(kind), "{message}");
         assert_eq!(starts(&taken), 1);
     }
-    assert_eq!(told(&world.get("claim").await, ConditionType::StorageReady), "False/NameTaken");
+    assert_eq!(told(&world.get("claim").await, ConditionType::StorageReady), "False/VolumePending");
     world.quiet().await;
     untouched(&world, &pod).await;
     untouched(&world, &service).await;

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use test_apiserver::{Resizing, failure};
 use workspace_operator::api::{ConditionType, Reason, names};
 
-use crate::world::{IMAGE, World, condition, told};
+use crate::world::{IMAGE, World, condition, shown, told};
 
 scenarios!(
     cpu_and_memory_change_without_a_restart,
     a_refused_resize_takes_a_restart,
     a_refused_resize_waits_where_the_strategy_says_so,
+    a_refused_resize_taken_back_leaves_nothing_to_do,
     taking_a_limit_away_takes_a_restart,
     labels_and_annotations_change_and_go_without_a_restart,
     changed_ports_reach_the_service,
@@ -69,12 +70,29 @@ async fn a_refused_resize_waits_where_the_strategy_says_so(world: World) {
     refuse_another_class_of_service(&world);
     world.create("x", on_restart(json!({"requests": {"cpu": "100m", "memory": "64Mi"}}))).await;
     world.ready("x").await;
+    world.quiet().await;
+    world.forget_writes();
     world.change("x", json!({"resources": {"limits": {"cpu": "100m", "memory": "64Mi"}}})).await;
     waits_for_a_restart(&world, "the resize was refused").await;
+    let writes = world.writes();
+    assert_eq!(writes.len(), 1, "it was never said to be done: {}", shown(&writes));
     world.restart("x").await;
     let restarted = world.ready_at("x", 2).await;
     assert_eq!(told(&restarted, ConditionType::UpToDate), "True/UpToDate");
     assert_eq!(live(&world).await["limits"], json!({"cpu": "100m", "memory": "64Mi"}));
+}
+
+async fn a_refused_resize_taken_back_leaves_nothing_to_do(world: World) {
+    refuse_another_class_of_service(&world);
+    world.create("x", on_restart(json!({"requests": {"cpu": "100m", "memory": "64Mi"}}))).await;
+    world.ready("x").await;
+    world.change("x", json!({"resources": {"limits": {"cpu": "100m", "memory": "64Mi"}}})).await;
+    waits_for_a_restart(&world, "the resize was refused").await;
+    world.change("x", json!({"resources": {"limits": null}})).await;
+    world.ready("x").await;
+    world.quiet().await;
+    assert_eq!(told(&world.get("x").await, ConditionType::UpToDate), "True/UpToDate");
+    assert_eq!(world.pods.started("x"), 1);
 }
 
 async fn taking_a_limit_away_takes_a_restart(world: World) {

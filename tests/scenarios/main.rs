@@ -42,6 +42,7 @@ mod image_check;
 mod in_place;
 mod references;
 mod restart;
+mod restart_midway;
 mod shutdown;
 mod stop;
 mod takeover;

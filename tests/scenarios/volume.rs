@@ -93,7 +93,10 @@ async fn a_missing_existing_claim_holds_the_start_before_the_claim(world: World)
     // It is asked about every half minute; a touch of the workspace spares that wait.
     world.annotate("x", "example.com/touched", Some("now")).await;
     let ready = world.ready("x").await;
-    assert_eq!((starts(&ready), told(&ready, ConditionType::StorageReady).as_str()), (1, "True/Bound"));
+    assert_eq!(
+        (starts(&ready), told(&ready, ConditionType::StorageReady).as_str()),
+        (1, "True/ExistingClaim")
+    );
 }
 
 async fn an_existing_claim_is_never_changed_or_deleted(world: World) {

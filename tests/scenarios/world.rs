@@ -51,8 +51,9 @@ pub struct World {
     pub restart_on_reference_change: bool,
     /// Every Pod of the namespace that was ever seen.
     pub pods: PodHistory,
+    /// Every call of the operator.
+    pub log: Log,
     operator_client: Client,
-    log: Log,
     operator: Option<(CancellationToken, JoinHandle<Result<(), run::Error>>)>,
 }
 
