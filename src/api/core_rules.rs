@@ -13,7 +13,6 @@ pub(super) fn demanded(path: &[&str]) -> Option<Value> {
             "!(has(self.valueFrom) && has(self.value) && self.value != '')",
             "value and valueFrom exclude each other",
         ),
-        [.., "env", "[]", "name"] => json!({"minLength": 1, "pattern": pattern::ENVIRONMENT_NAME}),
         [.., "valueFrom"] => {
             exactly_one(&["configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef"])
         }
@@ -38,10 +37,8 @@ pub(super) fn demanded(path: &[&str]) -> Option<Value> {
             "(has(self.apiGroup) && self.apiGroup != '') || self.kind == 'PersistentVolumeClaim'",
             "without apiGroup the kind must be PersistentVolumeClaim",
         ),
-        [.., "dataSourceRef", "kind" | "name"] => json!({"minLength": 1}),
-        [.., "podTemplate", "metadata", "labels", "{}"] => {
-            json!({"maxLength": 63, "pattern": pattern::LABEL_VALUE})
-        }
+        [.., "env", "[]", "name"] | [.., "dataSourceRef", "kind" | "name"] => json!({"minLength": 1}),
+        [.., "podTemplate", "metadata", "labels", "{}"] => json!({"maxLength": 63}),
         _ => return probe(path),
     };
     Some(keywords)

@@ -28,12 +28,6 @@ const FORMS: &[Form] = &[
         bad: &["a b", "a/b", "a=b"],
     },
     Form {
-        pattern: pattern::ENVIRONMENT_NAME,
-        parts: ("", "A", ""),
-        good: &["A", "my.name", "with space", "1"],
-        bad: &["A=B", "é", "A\n"],
-    },
-    Form {
         pattern: pattern::ENVIRONMENT_PREFIX,
         parts: ("", "A", ""),
         good: &["", "A_", "my-"],
@@ -44,12 +38,6 @@ const FORMS: &[Form] = &[
         parts: ("", "a", ""),
         good: &["http", "8080-http", "a", "1a", "a-1-b"],
         bad: &["", "8080", "-http", "http-", "a--b", "HTTP", "a_b"],
-    },
-    Form {
-        pattern: pattern::LABEL_VALUE,
-        parts: ("", "a", ""),
-        good: &["", "a", "A.b-c_1"],
-        bad: &["-a", "a-", "a b", "a/b"],
     },
     Form {
         pattern: pattern::IMAGE,
