@@ -39,6 +39,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
 /// The delay after a conflict: the cache needs a moment to catch up.
 const CONFLICT: Duration = Duration::from_millis(50);
+/// More conflicts in a row than chance brings: something is wrong, and haste does not mend it.
+const MOST_CONFLICTS: u32 = 5;
 /// A net under everything: each workspace is looked at once in so long.
 const RESYNC: Duration = Duration::from_hours(1);
 
@@ -280,8 +282,11 @@ async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> 
     let result = tokio::time::timeout(limit, reconcile::reconcile(&ctx, &workspace, &mut memory)).await;
     let result = result.unwrap_or_else(|_| Err(Error::TimedOut { name: workspace.name_any(), limit }));
     memory.is_stale = matches!(result, Err(Error::Conflict { .. }));
+    memory.conflicts = if memory.is_stale { memory.conflicts.saturating_add(1) } else { 0 };
     memory.retry = match &result {
-        Err(error) if error.retry() == Class::BackOff => Some(retry(&memory, wish, &ctx)),
+        Err(error) if error.retry() == Class::BackOff || memory.conflicts > MOST_CONFLICTS => {
+            Some(retry(&memory, wish, &ctx))
+        }
         _ => None,
     };
     ctx.remember(&uid, memory);

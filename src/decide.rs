@@ -196,6 +196,10 @@ fn start(s: &Situation) -> Step {
     if s.incarnation().is_none() || s.is_stop_recorded() {
         return claim(s, None);
     }
+    // It was stopped for as long as somebody wanted; what ended its Pod before that is over.
+    if is_suspended(s) && (s.had_pod() || s.is_loss_recorded()) {
+        return claim(s, None);
+    }
     if s.had_pod() || s.is_loss_recorded() {
         let deleted = Cause {
             reason: Reason::PodDeleted,
@@ -218,6 +222,7 @@ fn start(s: &Situation) -> Step {
 fn volume_in_the_way(s: &Situation) -> Option<Reason> {
     match s.volume {
         VolumeState::Terminating => Some(Reason::VolumeTerminating),
+        VolumeState::Broken => Some(Reason::VolumeLost),
         VolumeState::Lost if s.desired.restart.pending.is_none() => Some(Reason::VolumeLost),
         _ => None,
     }

@@ -137,7 +137,8 @@ fn unschedulable(pod: &PodView) -> Option<Cause> {
     let scheduled = pod.condition("PodScheduled").filter(|condition| condition.status == "False")?;
     let message = scheduled.message.as_deref().unwrap_or("no node fits");
     // A claim that is not bound yet is the volume's story, and over before the scheduler looks again.
-    (!message.contains("unbound immediate PersistentVolumeClaims")
+    // So is one that the scheduler has not heard of yet.
+    (!message.to_lowercase().contains("persistentvolumeclaim")
         && scheduled.reason.as_deref() == Some("Unschedulable"))
     .then(|| Cause::new(Reason::Unschedulable, message))
 }
@@ -316,5 +317,7 @@ mod tests {
         assert_eq!(reason(status("0/3 nodes are available"), None), Some(Reason::Unschedulable));
         let unbound = status("0/3: pod has unbound immediate PersistentVolumeClaims");
         assert_eq!(reason(unbound, None), Some(Reason::AwaitingReadiness));
+        let unheard_of = status("persistentvolumeclaim \"x\" not found");
+        assert_eq!(reason(unheard_of, None), Some(Reason::AwaitingReadiness));
     }
 }

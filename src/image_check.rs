@@ -1,6 +1,10 @@
 //! Is an image obtainable, on the node where it is to run? A probe Pod tells: running or terminated means yes.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -81,7 +85,15 @@ pub async fn check(
     let Some(probe) = current_probe(ctx, owner, &question).await? else {
         return ask(ctx, owner, effective, &question, memory).await;
     };
-    let asked = probe.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
+    let mine = memory.probe.as_mut().filter(|asked| asked.question == question.id());
+    // Our own clock, where we asked: the API server's may differ by more than the patience.
+    let asked = match mine {
+        Some(mine) => {
+            mine.was_seen = true;
+            mine.at
+        }
+        None => probe.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0),
+    };
     let answer = read(&probe, after(asked, ctx.settings.image_check_timeout), now);
     if answer == Answer::Obtainable {
         lock(&ctx.image_answers.0).insert(question, now);
@@ -93,15 +105,31 @@ pub async fn check(
     Ok(answer)
 }
 
-/// Removes what is left of a question nobody asks any more.
+/// Removes what is left of a question that this process no longer asks. Another operator's is left to it, unless it
+/// is older than any answer takes.
 pub async fn tidy(ctx: &Context, owner: &Owner, memory: &mut Memory) -> Result<(), Error> {
-    memory.probe = None;
-    for probe in ctx.stores.probes_of(&owner.namespace, &owner.name) {
-        if !probe.is_terminating() {
+    let asked = memory.probe.take().map(|asked| asked.question);
+    for probe in probes(ctx, owner) {
+        let is_mine = asked.is_some() && annotation(&probe.metadata, names::QUESTION) == asked.as_deref();
+        let made = probe.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0);
+        if is_mine || after(made, ctx.settings.image_check_timeout) <= ctx.now() {
             remove(ctx, owner, &probe).await?;
         }
     }
     Ok(())
+}
+
+/// This workspace's own probes that are not on their way out, the oldest first: of two operators that ask the same
+/// at a time, both read the same one.
+fn probes(ctx: &Context, owner: &Owner) -> Vec<Arc<PodView>> {
+    let mut probes = ctx.stores.probes_of(&owner.namespace, &owner.name);
+    probes.retain(|probe| {
+        ownership(&probe.metadata, &owner.name, &owner.uid) == Ownership::Ours && !probe.is_terminating()
+    });
+    probes.sort_by_key(|probe| {
+        (probe.metadata.creation_timestamp.as_ref().map(|time| time.0), probe.metadata.name.clone())
+    });
+    probes
 }
 
 fn is_known(answers: &Answers, question: &Question, now: Timestamp) -> bool {
@@ -118,15 +146,17 @@ async fn ask(
     memory: &mut Memory,
 ) -> Result<Answer, Error> {
     let timeout = ctx.settings.image_check_timeout;
-    if let Some(asked) = memory.probe.as_ref().filter(|asked| asked.question == question.id()) {
-        // It was made, and the cache does not have it yet, or no longer.
+    let asked = memory.probe.as_ref().filter(|asked| asked.question == question.id() && !asked.was_seen);
+    if let Some(asked) = asked {
+        // It was made, and the cache does not have it yet. One that was seen and is gone without an answer was
+        // taken away by somebody: that is no answer, and it is asked anew.
         let until = after(asked.at, timeout);
         return Ok(if ctx.now() < until { Answer::Pending { until } } else { Answer::Unclear(NO_ANSWER) });
     }
     let probe = build::probe::probe(owner, effective, &question.node, &question.id());
     let at = ctx.now();
     if apply::pod::create_probe(&ctx.client, owner, &probe).await? {
-        memory.probe = Some(Asked { question: question.id(), at });
+        memory.probe = Some(Asked { question: question.id(), at, was_seen: false });
         return Ok(Answer::Pending { until: after(at, timeout) });
     }
     Ok(Answer::Unclear("the image was not looked for: the API server refused the Pod that would"))
@@ -137,13 +167,9 @@ async fn current_probe(
     ctx: &Context,
     owner: &Owner,
     question: &Question,
-) -> Result<Option<std::sync::Arc<PodView>>, Error> {
+) -> Result<Option<Arc<PodView>>, Error> {
     let mut current = None;
-    for probe in ctx.stores.probes_of(&owner.namespace, &owner.name) {
-        let ours = ownership(&probe.metadata, &owner.name, &owner.uid) == Ownership::Ours;
-        if !ours || probe.is_terminating() {
-            continue;
-        }
+    for probe in probes(ctx, owner) {
         let asks = annotation(&probe.metadata, names::QUESTION) == Some(&question.id());
         if asks && current.is_none() {
             current = Some(probe);

@@ -19,6 +19,8 @@ pub struct Memory {
     pub written: Option<Arc<Workspace>>,
     /// A write met a newer version than the cache has: the next pass reads the object itself.
     pub is_stale: bool,
+    /// Conflicts in a row.
+    pub conflicts: u32,
     /// The start whose Pod we have seen made.
     pub made: Option<IncarnationNumber>,
     /// The "no" to the claimed Pod.
@@ -76,7 +78,10 @@ impl Candidate {
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub question: String,
+    /// When, by our own clock.
     pub at: Timestamp,
+    /// Whether the cache had the probe.
+    pub was_seen: bool,
 }
 
 /// A resize that the API server refused.

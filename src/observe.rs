@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     memory::{Candidate, Memory},
     resolve::{
-        self,
+        self, Run,
         desired::{ExistingClaim, Surroundings},
     },
     situation::{PodState, Situation, VolumeState},
@@ -85,6 +85,12 @@ async fn surroundings(ctx: &Context, workspace: &Workspace, owner: &Owner) -> Re
         references: None,
         existing_claim: ExistingClaim::NotAsked,
     };
+    // Who is to be stopped is stopped, whatever can't be read.
+    let annotations = workspace.annotations();
+    let run = resolve::suspension::run(&workspace.spec, annotations, &around.namespace_annotations);
+    if run != Run::Running || workspace.metadata.deletion_timestamp.is_some() {
+        return Ok(around);
+    }
     let Ok((merged, _)) = resolve::desired::merged_spec(workspace, &around.classes) else {
         return Ok(around);
     };

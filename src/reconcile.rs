@@ -1,6 +1,6 @@
 //! One pass over one workspace: observe, decide, carry out, publish, until there is nothing to do but wait.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
@@ -12,16 +12,18 @@ use crate::{
     claim::Claim,
     context::Context,
     decide::{Rest, Step, decide},
-    error::Error,
+    error::{Error, Retry},
     events, image_check,
     memory::{Candidate, Memory, Refused},
     observe,
     resolve::Effective,
     rest::{self, Shape},
-    situation::{PodState, Situation, VolumeState},
+    situation::{PodState, Situation, Verdict, VolumeState},
     status, timers, verify,
 };
 
+/// How long an event may take.
+const EVENT_PATIENCE: Duration = Duration::from_secs(2);
 /// More steps than any sound pass takes: a net under a loop that would not end.
 const MOST_STEPS: usize = 24;
 
@@ -40,7 +42,11 @@ pub async fn reconcile(
     for _ in 0..MOST_STEPS {
         match decide(&situation) {
             Step::Rest(rest) => return pass.rest(&mut situation, rest).await,
-            step => pass.take(step, &mut situation).await?,
+            step => {
+                if let Err(error) = pass.take(step.clone(), &mut situation).await {
+                    return Err(pass.explained(error, &situation, &step).await);
+                }
+            }
         }
     }
     Err(Error::Restless { name: pass.owner.name })
@@ -80,19 +86,33 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// A start or a stop that fails is still one whose deadline runs: status goes on telling.
+    async fn explained(&mut self, error: Error, situation: &Situation, step: &Step) -> Error {
+        if matches!(step, Step::Start | Step::Delete { .. }) && error.retry() == Retry::BackOff {
+            let next = status::compute(situation, step);
+            if let Err(unsaid) = self.write(next).await {
+                tracing::debug!(error = &unsaid as &dyn std::error::Error, "telling of a failed step");
+            }
+        }
+        error
+    }
+
     /// Nothing more to do: keeps the children in shape, says how things stand, and waits.
     async fn rest(&mut self, situation: &mut Situation, rest: Rest) -> Result<Option<Timestamp>, Error> {
-        let shape = rest::keep_in_shape(self.ctx, &self.owner, situation, &rest, self.memory).await?;
-        if !matches!(situation.verdict, Some(crate::situation::Verdict::Pending { .. })) {
-            image_check::tidy(self.ctx, &self.owner, self.memory).await?;
-        }
-        if shape == Shape::LookAgain {
+        // What fails here must not keep status from telling the rest.
+        let shape = rest::keep_in_shape(self.ctx, &self.owner, situation, &rest, self.memory).await;
+        let tidied = match &situation.verdict {
+            Some(Verdict::Pending { .. }) => Ok(()),
+            _ => image_check::tidy(self.ctx, &self.owner, self.memory).await,
+        };
+        if matches!(shape, Ok(Shape::LookAgain)) {
             // What status would say now is known to be over.
             return Ok(Some(situation.now));
         }
         let step = Step::Rest(rest);
         let next = status::compute(situation, &step);
         self.write(next).await?;
+        shape.and(tidied)?;
         Ok(timers::earliest(timers::next_visit(situation, &step), self.asked_again_at(situation)))
     }
 
@@ -149,9 +169,10 @@ impl Pass<'_> {
     async fn write(&mut self, next: crate::api::WorkspaceStatus) -> Result<(), Error> {
         let before = self.workspace.status.clone().unwrap_or_default();
         if let Some(written) = apply::status::publish(&self.ctx.client, &self.workspace, next).await? {
-            events::tell(self.ctx, &written, &before).await;
             self.memory.written = Some(Arc::clone(&written));
-            self.workspace = written;
+            self.workspace = Arc::clone(&written);
+            // A courtesy, and not worth the pass.
+            let _ = tokio::time::timeout(EVENT_PATIENCE, events::tell(self.ctx, &written, &before)).await;
         }
         Ok(())
     }

@@ -83,7 +83,8 @@ impl ReferenceCache {
         let inner = lock(&self.inner);
         let Some(entry) = inner.entries.get(&(namespace.to_owned(), source.clone())) else { return Err(0) };
         match &entry.content {
-            Some((version, content)) if *version >= entry.newest => Ok(content.clone()),
+            // That something is missing is asked anew each time: the watch that would tell may be forbidden.
+            Some((version, content @ Content::Present(_))) if *version >= entry.newest => Ok(content.clone()),
             _ => Err(entry.newest),
         }
     }

@@ -28,7 +28,7 @@ pub fn of(child: Child, error: &kube::Error) -> Option<(Reason, String)> {
         403 if is_namespace_terminating(status) => Reason::Terminating,
         403 if QUOTA.iter().any(|words| status.message.contains(words)) => Reason::QuotaExceeded,
         // The operator itself lacks a right: not the workspace's fault.
-        403 if status.message.contains(" cannot create resource ") => return None,
+        403 if status.message.contains(" cannot ") && status.message.contains(" resource \"") => return None,
         400 | 403 | 422 => refused,
         _ => return None,
     };
@@ -63,6 +63,7 @@ mod tests {
             Some(Reason::Terminating)
         );
         assert_eq!(reason(403, "User \"u\" cannot create resource \"pods\""), None);
+        assert_eq!(reason(403, "User \"u\" cannot patch resource \"pods/resize\" in API group"), None);
         assert_eq!(
             reason(403, "pods \"x\" is forbidden: status unknown for quota: q"),
             Some(Reason::QuotaExceeded)

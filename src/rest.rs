@@ -119,7 +119,7 @@ async fn adjust_resources(
     memory: &mut Memory,
 ) -> Result<Shape, Error> {
     if let Resize::Wanted(values) = &pod.resize {
-        match apply::pod::resize(&ctx.client, owner, values).await? {
+        match apply::pod::resize(&ctx.client, owner, &pod.view, values).await? {
             Made::Made(()) => tracing::info!("resized the Pod"),
             Made::Refused(_, message) => {
                 // The next pass finds that it takes a new Pod; this one is not the place to begin that.
@@ -155,7 +155,7 @@ async fn adjust_metadata(
             effective,
         ),
     };
-    let Some(body) = adjust::pod::metadata(&pod.view, &claim, effective) else {
+    let Some(body) = adjust::pod::metadata(owner, &pod.view, &claim, effective) else {
         memory.metadata = None;
         return Ok(None);
     };

@@ -85,6 +85,8 @@ pub enum VolumeState {
     Terminating,
     /// It was bound, and is gone.
     Lost,
+    /// The claim is there and its volume is not: only a person can let the claim go.
+    Broken,
 }
 
 /// What came of looking at a change before the old Pod is stopped for it.

@@ -2,12 +2,20 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{api::names, build, claim::Claim, inputs::Comparison, resize, resolve::Effective, view::PodView};
+use crate::{
+    api::names,
+    build::{self, Owner},
+    claim::Claim,
+    inputs::Comparison,
+    resize,
+    resolve::Effective,
+    view::PodView,
+};
 
 /// The merge patch for a Pod's metadata; none where nothing differs. `claim` is the Pod's, or what is known of it
 /// where it lost its own.
-pub fn metadata(pod: &PodView, claim: &Claim, effective: &Effective) -> Option<Value> {
-    let (labels, mut annotations) = build::pod::template(effective);
+pub fn metadata(owner: &Owner, pod: &PodView, claim: &Claim, effective: &Effective) -> Option<Value> {
+    let (mut labels, mut annotations) = build::pod::template(effective);
     let mut stamped = claim.clone();
     stamped.labels = labels.keys().cloned().collect();
     stamped.annotations = annotations.keys().cloned().collect();
@@ -18,6 +26,10 @@ pub fn metadata(pod: &PodView, claim: &Claim, effective: &Effective) -> Option<V
     if Claim::of_pod(pod).as_ref() != Some(&stamped) {
         annotations.insert(names::CLAIM.to_owned(), stamped.to_annotation());
     }
+
+    // Our own labels are put back: without them neither the watch nor the Service has this Pod.
+    labels.extend(owner.labels());
+    labels.insert(names::INCARNATION.to_owned(), claim.number.to_string());
 
     let mut patch = Map::new();
     let labels = super::strings(pod.metadata.labels.as_ref(), &labels, &claim.labels);

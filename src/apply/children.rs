@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use kube::{Api, Client, ResourceExt, api::Patch};
+use serde_json::Value;
 
 use crate::{
     adjust::{self, service::Adjustment},
@@ -83,19 +84,21 @@ pub async fn adjust_service(
     let live = live.filter(|live| ownership(&live.metadata, &owner.name, &owner.uid) == Ownership::Ours);
     match (adjust::service::service(live, wanted), live, wanted) {
         (Adjustment::Create, _, Some(wanted)) => make_service(client, owner, wanted).await,
-        (Adjustment::Patch(body), ..) => {
-            let api: Api<Service> = Api::namespaced(client.clone(), &owner.namespace);
-            match api.patch(&owner.name, &patch(), &Patch::Merge(&body)).await {
-                Ok(_) => Ok(None),
-                Err(error) => refused(owner, "patch", error),
-            }
-        }
+        (Adjustment::Patch(body), ..) => patch_service(client, owner, &body).await,
         (Adjustment::Recreate, Some(live), Some(wanted)) => {
             delete_service(client, owner, live).await?;
             make_service(client, owner, wanted).await
         }
         (Adjustment::Delete, Some(live), _) => delete_service(client, owner, live).await.map(|()| None),
         _ => Ok(None),
+    }
+}
+
+async fn patch_service(client: &Client, owner: &Owner, body: &Value) -> Result<Option<super::No>, Error> {
+    let api: Api<Service> = Api::namespaced(client.clone(), &owner.namespace);
+    match api.patch(&owner.name, &patch(), &Patch::Merge(body)).await {
+        Ok(_) => Ok(None),
+        Err(error) => refused(owner, "patch", error),
     }
 }
 
@@ -106,14 +109,18 @@ async fn make_service(client: &Client, owner: &Owner, wanted: &Service) -> Resul
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let api: Api<ServiceView> = Api::namespaced(client.clone(), &owner.namespace);
             let live = api.get(&owner.name).await.map_err(Error::call("get", "Service", &owner.name))?;
-            Ok(match ownership(&live.metadata, &owner.name, &owner.uid) {
-                Ownership::Ours => None,
+            match ownership(&live.metadata, &owner.name, &owner.uid) {
+                // The cache lacks it, for a moment or because it lost its label.
+                Ownership::Ours => match adjust::service::service(Some(&live), Some(wanted)) {
+                    Adjustment::Patch(body) => patch_service(client, owner, &body).await,
+                    _ => Ok(None),
+                },
                 Ownership::Former => {
                     let message = "the Service of a former workspace of this name is still being deleted";
-                    Some((crate::api::Reason::Terminating, message.to_owned()))
+                    Ok(Some((crate::api::Reason::Terminating, message.to_owned())))
                 }
-                Ownership::Retained | Ownership::Foreign => Some(name_taken("Service", &owner.name)),
-            })
+                Ownership::Retained | Ownership::Foreign => Ok(Some(name_taken("Service", &owner.name))),
+            }
         }
         Err(error) => refused(owner, "create", error),
     }

@@ -81,6 +81,7 @@ pub async fn delete(client: &Client, namespace: &str, name: &str, uid: &str) -> 
 pub async fn resize(
     client: &Client,
     owner: &Owner,
+    pod: &PodView,
     values: &BTreeMap<String, Quantity>,
 ) -> Result<Made<()>, Error> {
     let mut resources = Map::new();
@@ -89,7 +90,8 @@ pub async fn resize(
             resources.entry(list).or_insert_with(|| json!({}))[name] = json!(value);
         }
     }
-    let body = json!({"spec": {"containers": [{"name": names::MAIN_CONTAINER, "resources": resources}]}});
+    // The sub-resource takes no UID, but it does take a version, which no two objects share.
+    let body = json!({"metadata": {"resourceVersion": pod.metadata.resource_version}, "spec": {"containers": [{"name": names::MAIN_CONTAINER, "resources": resources}]}});
     match pods(client, owner)
         .patch_subresource("resize", &owner.name, &patch(), &Patch::Strategic(body))
         .await

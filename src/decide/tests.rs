@@ -96,6 +96,20 @@ fn a_recorded_stop_is_no_failure() {
 }
 
 #[test]
+fn a_loss_before_a_stop_is_forgotten_by_the_start_after_it() {
+    let mut s = started(Health::Ready);
+    s.status.failures = Some(Failures { consecutive: 1, ..Default::default() });
+    let s = gone(s);
+    let step = decide(&s);
+    let s = stopped(published(s, &step));
+    let step = decide(&s);
+    assert!(matches!(step, Step::Rest(Rest::Suspended(_))));
+    let mut s = published(s, &step);
+    s.desired.run = Run::Running;
+    assert!(matches!(decide(&s), Step::Claim(_, None)));
+}
+
+#[test]
 fn what_terminates_is_waited_for_whatever_is_wanted() {
     let s = terminating(started(Health::Ready));
     for s in [s.clone(), stopped(s.clone()), restart_pending(s.clone()), image_changed(s)] {

@@ -55,7 +55,7 @@ pub fn of_claim(owner: &Owner, claim: &VolumeClaimView, wanted: &PersistentVolum
         (Ownership::Ours | Ownership::Retained, Some("Bound")) => {
             VolumeState::Bound { note: adjust::volume_claim::ignored(claim, wanted) }
         }
-        (Ownership::Ours | Ownership::Retained, Some("Lost")) => VolumeState::Lost,
+        (Ownership::Ours | Ownership::Retained, Some("Lost")) => VolumeState::Broken,
         (Ownership::Ours | Ownership::Retained, _) => VolumeState::Pending,
     }
 }

@@ -91,7 +91,7 @@ fn stuck_or_settled(s: &Situation, step: &Step) -> Option<Progress> {
         }
         _ => {}
     }
-    if s.volume == VolumeState::Lost && matches!(step, Step::Rest(_)) {
+    if matches!(s.volume, VolumeState::Lost | VolumeState::Broken) && matches!(step, Step::Rest(_)) {
         return stalled(
             Reason::VolumeLost,
             "the volume claim is gone with its data; a new restart makes a new one",

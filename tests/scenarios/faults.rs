@@ -13,6 +13,9 @@ use crate::world::{IMAGE, World, is, starts};
 
 scenarios_in_memory!(
     a_conflict_is_tried_again_at_once,
+    a_stop_waits_for_no_read_that_fails,
+    a_start_that_fails_is_stalled_past_its_deadline,
+    a_secret_is_noticed_though_its_watch_is_forbidden,
     a_conflict_with_a_frozen_cache_is_met_once,
     a_create_whose_answer_is_lost_makes_one_pod,
     an_error_alone_never_stops_a_pod,
@@ -190,4 +193,46 @@ async fn a_conflict_with_a_frozen_cache_is_met_once(world: World) {
     world.quiet().await;
     assert_eq!(world.conflicts(), 1);
     operator.thaw_watches();
+}
+
+async fn a_stop_waits_for_no_read_that_fails(world: World) {
+    let secret = json!({"metadata": {"name": "s"}, "data": {"k": "dg=="}});
+    world.apply::<k8s_openapi::api::core::v1::Secret>(secret).await;
+    let env = json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
+    world.create("x", json!({"image": IMAGE, "env": env})).await;
+    world.ready("x").await;
+    world.operator().unwrap().faults().on(Matcher::kind("Secret").verb(Verb::Get), Fault::Answer(internal()));
+    let changed = json!({"data": {"k": "dw=="}});
+    let api = world.api::<k8s_openapi::api::core::v1::Secret>();
+    api.patch("s", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(changed)).await.unwrap();
+    world.change("x", json!({"runState": "Stopped"})).await;
+    world.reason("x", ConditionType::Suspended, Reason::Stopped).await;
+    assert!(world.pod("x").await.is_none());
+}
+
+async fn a_start_that_fails_is_stalled_past_its_deadline(world: World) {
+    let creates = Matcher::kind("Pod").verb(Verb::Create);
+    let rule = world.operator().unwrap().faults().on(creates, Fault::Answer(internal()));
+    world.create("x", json!({"image": IMAGE, "progressDeadlineSeconds": 2})).await;
+    world.until("x", "stalled", |workspace| is(workspace, ConditionType::Stalled, "True")).await;
+    rule.remove();
+    world.ready("x").await;
+}
+
+async fn a_secret_is_noticed_though_its_watch_is_forbidden(mut world: World) {
+    world.stop_operator().await;
+    let secrets = Matcher::kind("Secret").when(|request| matches!(request.verb, Verb::List | Verb::Watch));
+    world.operator().unwrap().faults().on(secrets, Fault::Answer(failure::access_denied("list", "secrets")));
+    world.start_operator();
+    let env = json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
+    world.create("x", json!({"image": IMAGE, "env": env})).await;
+    world.reason("x", ConditionType::Ready, Reason::ReferenceMissing).await;
+    world
+        .apply::<k8s_openapi::api::core::v1::Secret>(
+            json!({"metadata": {"name": "s"}, "data": {"k": "dg=="}}),
+        )
+        .await;
+    // Polling would find it too; a look at the workspace finds it now.
+    world.annotate("x", "test/poke", Some("1")).await;
+    world.ready("x").await;
 }

@@ -20,6 +20,7 @@ use workspace_operator::api::{ConditionType, Reason, names};
 use crate::world::{IMAGE, World, condition, is, shown, starts, told};
 
 scenarios!(
+    a_pod_of_somebody_else_with_the_label_of_a_probe_is_left_alone,
     a_missing_image_leaves_the_old_pod_serving,
     a_missing_image_is_asked_for_again_without_flapping,
     a_declined_restart_is_served_with_the_corrected_image,
@@ -279,4 +280,19 @@ impl Probes {
             .map(|probe| probe.spec.as_ref().unwrap().containers[0].image.clone().unwrap())
             .collect()
     }
+}
+
+/// A label proves nothing: only what this workspace owns is removed.
+async fn a_pod_of_somebody_else_with_the_label_of_a_probe_is_left_alone(world: World) {
+    let foreign = json!({
+        "metadata": {"name": "theirs", "labels": {names::PROBE_FOR: "x"}},
+        "spec": {"containers": [{"name": "main", "image": IMAGE}]},
+    });
+    let theirs: Pod = world.apply(foreign).await;
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
+    world.change("x", json!({"image": "registry.test/busybox:2"})).await;
+    world.ready_at("x", 2).await;
+    world.quiet().await;
+    assert_eq!(world.pod("theirs").await.and_then(|pod| pod.metadata.uid), theirs.metadata.uid);
 }

@@ -9,11 +9,12 @@ use kube::{
 };
 use serde_json::{Value, json};
 use test_apiserver::{Resizing, failure};
-use workspace_operator::api::{ConditionType, Reason, names};
+use workspace_operator::api::{ConditionType, Reason, Workspace, names};
 
 use crate::world::{IMAGE, World, condition, shown, told};
 
 scenarios!(
+    labels_of_ours_that_somebody_takes_away_are_put_back,
     cpu_and_memory_change_without_a_restart,
     a_refused_resize_takes_a_restart,
     a_refused_resize_waits_where_the_strategy_says_so,
@@ -292,4 +293,24 @@ async fn live(world: &World) -> Value {
 
 async fn service(world: &World) -> Option<Service> {
     world.api().get_opt("x").await.unwrap()
+}
+
+/// Without its labels neither the operator's watch nor the Service has the Pod.
+async fn labels_of_ours_that_somebody_takes_away_are_put_back(world: World) {
+    world.create("x", json!({"image": IMAGE, "ports": [{"containerPort": 80}]})).await;
+    let before = world.ready("x").await;
+    let taken =
+        Patch::Merge(json!({"metadata": {"labels": {names::WORKSPACE: null, names::INCARNATION: null}}}));
+    let pod: Pod = world.api().patch("x", &PatchParams::default(), &taken).await.unwrap();
+    assert!(!pod.labels().contains_key(names::WORKSPACE));
+    world
+        .eventually("the labels are back", || async {
+            let pod = world.pod("x").await.unwrap();
+            let labels = pod.labels();
+            (labels.contains_key(names::WORKSPACE) && labels.contains_key(names::INCARNATION)).then_some(())
+        })
+        .await;
+    world.quiet().await;
+    let uid = |workspace: Workspace| workspace.status.unwrap().incarnation.unwrap().pod_uid;
+    assert_eq!(uid(world.get("x").await), uid(before), "put back without a restart");
 }
