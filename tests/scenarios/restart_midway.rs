@@ -42,6 +42,10 @@ async fn a_restart_while_the_old_pod_terminates_joins_the_one_under_way(world: W
 }
 
 async fn a_restart_while_booting_replaces_the_pod_at_once(world: World) {
+    if let Some(server) = world.server() {
+        // Long enough to be found booting on a busy machine.
+        server.behave(|behaviour| behaviour.change_after = std::time::Duration::from_secs(3));
+    }
     world.create("x", json!({"image": "registry.test/slow:1"})).await;
     is_replaced_at_once(&world, Reason::AwaitingReadiness).await;
     let ready = world.ready("x").await;
