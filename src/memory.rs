@@ -23,6 +23,8 @@ pub struct Memory {
     pub conflicts: u32,
     /// The start whose Pod we have seen made.
     pub made: Option<IncarnationNumber>,
+    /// UID of the Pod we deleted, which the cache may still show as if it lived.
+    pub deleted: Option<String>,
     /// The "no" to the claimed Pod.
     pub refused: Option<Refused<Candidate>>,
     /// The "no" to a change of a serving Pod.

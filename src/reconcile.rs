@@ -191,6 +191,7 @@ impl Pass<'_> {
                 other => other.clone(),
             },
         };
+        self.memory.deleted = Some(uid.to_owned());
         Ok(())
     }
 

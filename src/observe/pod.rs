@@ -27,6 +27,10 @@ pub(super) async fn cached_pod(
     memory: &Memory,
 ) -> Result<PodState, Error> {
     match Stores::child(&ctx.stores.pods, &owner.namespace, &owner.name) {
+        // Older than our deletion: only the API server knows whether it is gone by now.
+        Some(pod) if !pod.is_terminating() && memory.deleted.as_deref() == Some(pod.uid()) => {
+            Ok(PodState::Absent)
+        }
         Some(pod) => state(ctx, owner, situation, memory, pod).await,
         None => Ok(PodState::Absent),
     }

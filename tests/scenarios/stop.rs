@@ -24,6 +24,7 @@ mod faults {
     scenarios_in_memory!(
         a_stop_while_the_pod_is_being_made_leaves_no_pod,
         a_stop_between_claim_and_pod_is_followed_by_the_same_start,
+        a_pod_is_deleted_once_though_the_cache_shows_it_alive,
     );
 }
 
@@ -178,6 +179,26 @@ async fn a_stop_between_claim_and_pod_is_followed_by_the_same_start(mut world: W
     assert_eq!(starts(&ready), 1, "the claim never had a Pod, and still fits");
     assert_eq!(ready.status.unwrap().failures, None);
     assert_eq!(world.pods.started("x"), 1);
+}
+
+async fn a_pod_is_deleted_once_though_the_cache_shows_it_alive(world: World) {
+    let operator = world.operator().unwrap();
+    world.create("x", json!({"image": "registry.test/linger:1"})).await;
+    world.ready("x").await;
+    world.quiet().await;
+    world.forget_writes();
+    operator.freeze_watches(Matcher::kind("Pod"));
+    stop(&world).await;
+    for round in 0..5 {
+        world.annotate("x", "example.com/poke", Some(&round.to_string())).await;
+        world.quiet().await;
+    }
+    is_stopped(&world).await;
+    let writes = world.writes();
+    assert!(writes.len() <= 3, "{}", shown(&writes));
+    operator.thaw_watches();
+    start(&world).await;
+    assert_eq!(starts(&world.ready("x").await), 2);
 }
 
 async fn stop(world: &World) {
