@@ -137,7 +137,7 @@ pub async fn run(
                 .predicate_filter(predicates::annotations, kube::runtime::PredicateConfig::default()),
             move |namespace| all_in(&in_namespace.state(), &namespace.name_any()),
         )
-        .reconcile_all_on(resync())
+        .reconcile_all_on(resync(Arc::clone(&ctx)))
         .graceful_shutdown_on(shutdown);
     let controller = match ctx.hash_key {
         Some(_) => with_references(controller, &ctx, namespace),
@@ -217,10 +217,11 @@ fn forgetting(
     })
 }
 
-fn resync() -> impl Stream<Item = ()> + Send {
-    futures::stream::unfold((), |()| async {
+fn resync(ctx: Arc<Context>) -> impl Stream<Item = ()> + Send {
+    futures::stream::unfold(ctx, |ctx| async {
         tokio::time::sleep(RESYNC).await;
-        Some(((), ()))
+        ctx.references.expire();
+        Some(((), ctx))
     })
 }
 

@@ -119,7 +119,8 @@ impl Wish {
 }
 
 impl<K: PartialEq> Refused<K> {
-    /// Notes another "no" to `what`: the delay grows while it is the same thing.
+    /// Notes another "no" to `what`: the delay grows while it is the same thing. The words of the first "no" stay
+    /// while its reason does: the next ones differ in a number or an address, and would be written each time.
     pub fn note(
         before: Option<&Self>,
         what: K,
@@ -128,8 +129,10 @@ impl<K: PartialEq> Refused<K> {
         now: Timestamp,
         jitter: Jitter,
     ) -> Self {
-        let tries =
-            before.filter(|before| before.what == what).map_or(1, |before| before.tries.saturating_add(1));
+        let before = before.filter(|before| before.what == what);
+        let tries = before.map_or(1, |before| before.tries.saturating_add(1));
+        let said = before.filter(|before| before.refusal.reason == reason);
+        let message = said.map_or(message, |before| before.refusal.message.clone());
         let retry_at = after(now, backoff::delay(tries, backoff::BASE, backoff::CAP, jitter));
         Self { what, refusal: Refusal { reason, message, retry_at }, tries }
     }
@@ -150,4 +153,25 @@ impl Memory {
 /// Resource versions are ordered since Kubernetes 1.35 (KEP-5504), and have been in practice before.
 fn version(workspace: &Workspace) -> Option<u64> {
     workspace.metadata.resource_version.as_deref()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{api::Reason, fixtures::now};
+
+    fn note(before: Option<&Refused<u8>>, what: u8, reason: Reason, message: &str) -> Refused<u8> {
+        Refused::note(before, what, reason, message.into(), now(), Jitter::NONE)
+    }
+
+    #[test]
+    fn the_same_no_in_other_words_is_told_in_the_first_words() {
+        let first = note(None, 1, Reason::RestartDeclined, "dial 10.0.0.1:4711");
+        let second = note(Some(&first), 1, Reason::RestartDeclined, "dial 10.0.0.1:4712");
+        assert_eq!((second.refusal.message.as_str(), second.tries), ("dial 10.0.0.1:4711", 2));
+        let other = note(Some(&second), 1, Reason::QuotaExceeded, "full");
+        assert_eq!(other.refusal.message, "full");
+        let another = note(Some(&second), 2, Reason::RestartDeclined, "new");
+        assert_eq!((another.refusal.message.as_str(), another.tries), ("new", 1));
+    }
 }

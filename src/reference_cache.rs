@@ -89,6 +89,13 @@ impl ReferenceCache {
         }
     }
 
+    /// Takes nothing for fresh any more: a net under a watch that is forbidden or lost an event.
+    pub fn expire(&self) {
+        for entry in lock(&self.inner).entries.values_mut() {
+            entry.content = None;
+        }
+    }
+
     /// Keeps what was read at `version`. A missing object has none: it counts as read at the version that
     /// [`get`](Self::get) answered with before, since its creation may have been told of while it was read.
     pub fn put(&self, namespace: &str, source: &Source, version: u64, content: Content) {

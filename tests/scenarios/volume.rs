@@ -15,7 +15,6 @@ scenarios!(
     a_bigger_size_grows_the_claim_without_a_restart,
     a_smaller_size_is_ignored_and_said,
     retention_can_be_changed_on_a_living_workspace,
-    a_retained_volume_is_taken_up_again,
     a_missing_existing_claim_holds_the_start_before_the_claim,
     an_existing_claim_is_never_changed_or_deleted,
     a_claim_being_deleted_declines_restarts_while_the_pod_serves,
@@ -79,20 +78,6 @@ async fn retention_can_be_changed_on_a_living_workspace(world: World) {
     world.delete("x").await;
     world.gone("x").await;
     assert_eq!(claim(&world, "x").await.uid(), kept);
-}
-
-async fn a_retained_volume_is_taken_up_again(world: World) {
-    let spec = json!({"image": IMAGE, "storage": {"size": "1Gi"}});
-    world.create("x", spec.clone()).await;
-    world.ready("x").await;
-    let kept = claim(&world, "x").await.uid();
-    world.delete("x").await;
-    world.gone("x").await;
-    world.create("x", spec).await;
-    let again = world.ready("x").await;
-    assert_eq!((starts(&again), told(&again, ConditionType::StorageReady).as_str()), (1, "True/Bound"));
-    let claim = claim(&world, "x").await;
-    assert_eq!((claim.uid(), claim.owner_references()), (kept, [].as_slice()));
 }
 
 async fn a_missing_existing_claim_holds_the_start_before_the_claim(world: World) {
