@@ -40,6 +40,11 @@ struct Question {
 }
 
 impl Question {
+    /// The same without the node: the registry that gave the image to one gives it to the next.
+    fn anywhere(&self) -> Self {
+        Self { node: String::new(), ..self.clone() }
+    }
+
     /// What tells it from others, short enough for an annotation.
     fn id(&self) -> String {
         hex(&Sha256::digest(format!("{self:?}")), 8)
@@ -79,7 +84,7 @@ pub async fn check(
         pull_secrets: effective.spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
     };
     let now = ctx.now();
-    if is_known(&ctx.image_answers, &question, now) {
+    if is_known(&ctx.image_answers, &question.anywhere(), now) {
         return Ok(Answer::Obtainable);
     }
     let Some(probe) = current_probe(ctx, owner, &question).await? else {
@@ -96,7 +101,7 @@ pub async fn check(
     };
     let answer = read(&probe, after(asked, ctx.settings.image_check_timeout), now);
     if answer == Answer::Obtainable {
-        lock(&ctx.image_answers.0).insert(question, now);
+        lock(&ctx.image_answers.0).insert(question.anywhere(), now);
     }
     if !matches!(answer, Answer::Pending { .. }) {
         remove(ctx, owner, &probe).await?;
