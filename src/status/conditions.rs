@@ -154,16 +154,9 @@ fn storage(s: &Situation) -> Said {
         (VolumeState::Terminating, None) => {
             said(ConditionStatus::False, Reason::VolumeTerminating, "the volume claim is being deleted")
         }
-        (VolumeState::Broken, None) => said(
-            ConditionStatus::False,
-            Reason::VolumeLost,
-            "the claim is there and its volume is gone: delete the claim, then a restart makes a new one",
-        ),
-        (VolumeState::Lost, None) => said(
-            ConditionStatus::False,
-            Reason::VolumeLost,
-            "the volume claim is gone with its data; a new restart makes a new one",
-        ),
+        (VolumeState::Lost | VolumeState::Broken, None) => {
+            said(ConditionStatus::False, Reason::VolumeLost, ready::lost_volume(s))
+        }
     }
 }
 

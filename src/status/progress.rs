@@ -92,10 +92,7 @@ fn stuck_or_settled(s: &Situation, step: &Step) -> Option<Progress> {
         _ => {}
     }
     if matches!(s.volume, VolumeState::Lost | VolumeState::Broken) && matches!(step, Step::Rest(_)) {
-        return stalled(
-            Reason::VolumeLost,
-            "the volume claim is gone with its data; a new restart makes a new one",
-        );
+        return stalled(Reason::VolumeLost, super::ready::lost_volume(s));
     }
     None
 }

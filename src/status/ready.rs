@@ -25,9 +25,7 @@ pub(super) fn obstacle(s: &Situation, step: &Step) -> Option<Obstacle> {
         Step::RecordStop(stop) => Some((Reason::Stopping, stop.message.clone())),
         Step::Rest(Rest::Stopping) | Step::Delete { .. } => Some(stopping(s)),
         Step::Rest(Rest::Blocked(blocked)) => Some((blocked.reason, blocked.message.clone())),
-        Step::Rest(Rest::Volume(Reason::VolumeLost)) => {
-            some(Reason::VolumeLost, "the volume claim is gone with its data; a new restart makes a new one")
-        }
+        Step::Rest(Rest::Volume(Reason::VolumeLost)) => some(Reason::VolumeLost, lost_volume(s)),
         Step::Rest(Rest::Volume(reason)) => some(*reason, "the volume claim is being deleted"),
         Step::Rest(Rest::BackingOff(_)) => s.status.failures.as_ref().map(backing_off),
         Step::RecordLoss(failures) => Some(backing_off(failures)),
@@ -36,6 +34,16 @@ pub(super) fn obstacle(s: &Situation, step: &Step) -> Option<Obstacle> {
         Step::Rest(Rest::Settled(_)) | Step::TakeOver(_) | Step::Verify | Step::ReadPod | Step::ReadBoth => {
             ours(s).map_or_else(|| Some(starting(s)), |pod| of_pod(s, pod))
         }
+    }
+}
+
+/// What a person has to do about a volume that is gone.
+pub(super) fn lost_volume(s: &Situation) -> &'static str {
+    match s.volume {
+        VolumeState::Broken => {
+            "the claim is there and its volume is gone: delete the claim, then a restart makes a new one"
+        }
+        _ => "the volume claim is gone with its data; a new restart makes a new one",
     }
 }
 

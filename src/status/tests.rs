@@ -39,6 +39,21 @@ fn a_claim_serves_the_newest_restart() {
 }
 
 #[test]
+fn what_to_do_about_a_lost_volume_depends_on_its_claim() {
+    for (volume, words) in [
+        (crate::situation::VolumeState::Lost, "a new restart"),
+        (crate::situation::VolumeState::Broken, "delete the claim"),
+    ] {
+        let mut s = gone(started(Health::Ready));
+        s.volume = volume;
+        let s = rested(s);
+        for type_ in [ConditionType::Ready, ConditionType::Stalled, ConditionType::StorageReady] {
+            assert!(s.condition(type_).unwrap().message.contains(words), "{type_}");
+        }
+    }
+}
+
+#[test]
 fn a_request_that_waits_is_recorded_at_once() {
     let mut s = restart_pending(stopped(fresh()));
     s.pod = PodState::Gone;
