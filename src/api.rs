@@ -1,6 +1,8 @@
 //! The contract: what users write, what the operator answers, and the names both rely on.
 
+pub mod bounds;
 pub mod class;
+pub mod class_status;
 pub mod condition;
 mod core_rules;
 pub mod crd;
@@ -9,6 +11,7 @@ pub mod names;
 pub mod pattern;
 mod schema;
 pub mod status;
+mod words;
 pub mod workspace;
 
 pub use class::{WorkspaceClass, WorkspaceClassSpec};

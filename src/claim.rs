@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::{IncarnationNumber, RestartTime, names, status::ClassRef},
+    api::{
+        IncarnationNumber, RestartTime, names,
+        status::{ClassRef, StartCause},
+    },
     build,
     inputs::Inputs,
     resize,
@@ -25,6 +28,9 @@ pub struct Claim {
     /// The restart it serves, and all older ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartTime>,
+    /// Why it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<StartCause>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<ClassRef>,
     pub inputs: Inputs,
@@ -56,6 +62,7 @@ impl Claim {
             number,
             generation,
             restart,
+            cause: None,
             class: effective.class.clone(),
             inputs: effective.inputs.clone(),
             resources: resize::names(&effective.compute),

@@ -3,35 +3,7 @@
 
 use std::fmt;
 
-/// Declares an enum of CamelCase words that are written to the API as they stand.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $word:ident),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$word_doc])* $word),* }
-
-        impl $name {
-            /// Every word, in the order of declaration.
-            pub const ALL: &'static [Self] = &[$(Self::$word),*];
-
-            /// The word as the API has it.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$word => stringify!($word)),* }
-            }
-
-            /// The value whose word this is, if there is one.
-            pub fn parse(word: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == word)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
+use super::words::words;
 
 words! {
     /// What a condition speaks of. The order is that of the status: the summary first.
@@ -88,8 +60,14 @@ words! {
 
         /// The class named does not exist.
         ClassNotFound,
+        /// The class named is not for this namespace.
+        ClassNotAllowed,
         /// The spec can't be made into a Pod.
         InvalidSpec,
+        /// The spec asks for more than its class allows.
+        OutOfBounds,
+        /// An environment variable is not allowed.
+        ForbiddenEnvironment,
         /// An object of the workspace's name belongs to somebody else.
         NameTaken,
         /// A Secret, ConfigMap or claim the workspace refers to is missing, or a key in it.
@@ -110,6 +88,8 @@ words! {
         VolumeRefused,
         /// The API server refused the Service.
         ServiceRefused,
+        /// The API server refused the network policy.
+        NetworkPolicyRefused,
         /// A `ResourceQuota` leaves no room for the Pod.
         QuotaExceeded,
         /// No node fits.
@@ -147,6 +127,8 @@ words! {
         Stopped,
         /// A hold keeps it stopped.
         Held,
+        /// Holds on its namespace, and nothing else, keep it stopped.
+        NamespaceHeld,
         /// The workspace is being deleted, or a former one of the same name.
         Terminating,
 
@@ -156,6 +138,8 @@ words! {
         RestartDeclined,
         /// The change waits for the next start.
         AwaitingRestart,
+        /// The change waits for its turn in the class's rollout.
+        AwaitingRollout,
     }
 }
 
@@ -172,7 +156,10 @@ impl ConditionType {
                     False,
                     &[
                         R::ClassNotFound,
+                        R::ClassNotAllowed,
                         R::InvalidSpec,
+                        R::OutOfBounds,
+                        R::ForbiddenEnvironment,
                         R::NameTaken,
                         R::ReferenceMissing,
                         R::VolumePending,
@@ -182,6 +169,7 @@ impl ConditionType {
                         R::PodRefused,
                         R::VolumeRefused,
                         R::ServiceRefused,
+                        R::NetworkPolicyRefused,
                         R::QuotaExceeded,
                         R::Unschedulable,
                         R::ErrImagePull,
@@ -195,6 +183,7 @@ impl ConditionType {
                         R::PodDeleted,
                         R::NodeLost,
                         R::AwaitingReadiness,
+                        R::AwaitingRollout,
                         R::BackingOff,
                         R::Stopping,
                         R::Stopped,
@@ -210,10 +199,14 @@ impl ConditionType {
                     &[
                         R::Settled,
                         R::DeadlineExceeded,
+                        R::ClassNotAllowed,
                         R::InvalidSpec,
+                        R::OutOfBounds,
+                        R::ForbiddenEnvironment,
                         R::PodRefused,
                         R::VolumeRefused,
                         R::ServiceRefused,
+                        R::NetworkPolicyRefused,
                         R::VolumeLost,
                     ],
                 ),
@@ -223,20 +216,45 @@ impl ConditionType {
                     True,
                     &[
                         R::DeadlineExceeded,
+                        R::ClassNotAllowed,
                         R::InvalidSpec,
+                        R::OutOfBounds,
+                        R::ForbiddenEnvironment,
                         R::PodRefused,
                         R::VolumeRefused,
                         R::ServiceRefused,
+                        R::NetworkPolicyRefused,
                         R::VolumeLost,
                     ],
                 ),
                 (False, &[R::Progressing, R::Settled]),
             ],
-            Self::Accepted => &[(True, &[R::Accepted]), (False, &[R::ClassNotFound, R::InvalidSpec])],
+            Self::Accepted => &[
+                (True, &[R::Accepted]),
+                (
+                    False,
+                    &[
+                        R::ClassNotFound,
+                        R::ClassNotAllowed,
+                        R::InvalidSpec,
+                        R::OutOfBounds,
+                        R::ForbiddenEnvironment,
+                    ],
+                ),
+            ],
             Self::StorageReady => &[
                 (True, &[R::Bound, R::ExistingClaim, R::NotRequired]),
                 (False, &[R::VolumePending, R::VolumeTerminating, R::VolumeLost, R::ReferenceMissing]),
-                (Unknown, &[R::InvalidSpec, R::ClassNotFound]),
+                (
+                    Unknown,
+                    &[
+                        R::InvalidSpec,
+                        R::ClassNotFound,
+                        R::ClassNotAllowed,
+                        R::OutOfBounds,
+                        R::ForbiddenEnvironment,
+                    ],
+                ),
             ],
             Self::PodReady => &[
                 (True, &[R::Running]),
@@ -261,24 +279,32 @@ impl ConditionType {
                 ),
             ],
             Self::Registered => &[(True, &[R::NotRequired])],
-            Self::Suspended => &[(True, &[R::Stopped, R::Held]), (False, &[R::NotSuspended, R::Stopping])],
+            Self::Suspended => &[
+                (True, &[R::Stopped, R::Held, R::NamespaceHeld]),
+                (False, &[R::NotSuspended, R::AwaitingRollout, R::Stopping]),
+            ],
             Self::UpToDate => &[
                 (True, &[R::UpToDate]),
                 (
                     False,
                     &[
                         R::AwaitingRestart,
+                        R::AwaitingRollout,
                         R::CheckingImage,
                         R::RestartDeclined,
                         R::NameTaken,
                         R::ServiceRefused,
+                        R::NetworkPolicyRefused,
                         R::PodRefused,
                         R::QuotaExceeded,
                         R::ReferenceMissing,
                         R::VolumeTerminating,
                         R::VolumeLost,
                         R::ClassNotFound,
+                        R::ClassNotAllowed,
                         R::InvalidSpec,
+                        R::OutOfBounds,
+                        R::ForbiddenEnvironment,
                         R::Progressing,
                     ],
                 ),

@@ -23,3 +23,18 @@ pub const MOUNT_PATH: &str = r"^/[^:]+$";
 
 /// A quantity. No quantity of ours may be negative, so there is no minus.
 pub const QUANTITY: &str = r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+
+/// A DNS-1123 label.
+pub const LABEL: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
+/// The host of a registry, with a port or without.
+pub const REGISTRY: &str = r"^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?(:[0-9]{1,5})?$";
+
+/// A path below a Pod: fields between dots, an item of a list in brackets.
+pub const OVERLAY_PATH: &str = r"^(metadata|spec)(\.[a-zA-Z][a-zA-Z0-9]*(\[(\*|[^\[\]]+)\])?)*$";
+
+/// A range of addresses, nothing more than its form; the API server checks it where it is used.
+pub const CIDR: &str = r"^[0-9a-fA-F.:]+/[0-9]{1,3}$";
+
+/// A number, or a percentage.
+pub const COUNT_OR_PERCENT: &str = r"^([0-9]{1,6}|[0-9]{1,2}%|100%)$";

@@ -66,6 +66,12 @@ pub struct Incarnation {
     /// When it was claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
+    /// Why it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<StartCause>,
+    /// When it was Ready for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_time: Option<Time>,
     /// Hash over the inputs it was claimed with, led by the hash's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs_hash: Option<String>,
@@ -87,6 +93,25 @@ pub struct Incarnation {
     /// Version of the operator that shaped its Pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub built_by: Option<String>,
+}
+
+/// Why a workspace was started.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[schemars(description = "")]
+pub enum StartCause {
+    /// It is new.
+    Created,
+    /// A restart was asked for.
+    Restart,
+    /// Its inputs were changed.
+    InputsChanged,
+    /// Something outside it changed: its class, data it shares with others, a hold on its namespace. Until such a
+    /// start is Ready for the first time, it takes one of the places of its class's rollout.
+    Rollout,
+    /// It was stopped, and is to run again.
+    Resumed,
+    /// Its Pod was lost.
+    PodLost,
 }
 
 /// A class as it was when it was used.
@@ -120,6 +145,8 @@ pub enum StopCause {
     Restart,
     /// Its inputs changed.
     InputsChanged,
+    /// Something outside the workspace changed its inputs: its class, or data it shares with others.
+    Rollout,
     /// The workspace is to be stopped.
     Suspended,
     /// Its number is smaller than the claimed one.

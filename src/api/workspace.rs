@@ -10,8 +10,9 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{pattern, status::WorkspaceStatus};
 
@@ -166,7 +167,8 @@ pub struct WorkspaceSpec {
     #[schemars(range(min = 0, max = 86400))]
     pub termination_grace_period_seconds: Option<i64>,
 
-    /// An existing ServiceAccount of the namespace. Its API token is not mounted. Default: `default`.
+    /// An existing ServiceAccount of the namespace. Its API token is mounted only where the class lets
+    /// `podTemplate.spec.automountServiceAccountToken` ask for it. Default: `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub service_account_name: Option<String>,
@@ -343,6 +345,18 @@ pub struct PodTemplate {
     /// Labels and annotations of the Pod, changed in the running Pod without a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<PodMetadata>,
+
+    /// Anything else of a Pod's spec, as in core/v1: sidecars, init containers, volumes, scheduling. Merged by the
+    /// rules of a strategic merge patch; the main container is `main`. What has a field of its own in a workspace,
+    /// and what the operator sees to, can't be set here. A change restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schemaless")]
+    pub spec: Option<Value>,
+}
+
+/// An object whose fields are checked when the Pod is made.
+fn schemaless(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
 /// Labels and annotations of the Pod.

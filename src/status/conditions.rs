@@ -235,7 +235,7 @@ pub(super) fn standing_refusal(s: &Situation) -> Option<&str> {
 
 fn replacing(cause: StopCause, message: &str) -> Said {
     match cause {
-        StopCause::Restart | StopCause::InputsChanged | StopCause::Overtaken => {
+        StopCause::Restart | StopCause::InputsChanged | StopCause::Rollout | StopCause::Overtaken => {
             said(ConditionStatus::False, Reason::Progressing, message)
         }
         StopCause::Suspended => said(ConditionStatus::Unknown, Reason::NoPod, ""),

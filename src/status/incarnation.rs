@@ -40,6 +40,8 @@ fn claimed(s: &Situation, claim: &Claim) -> Incarnation {
         generation: claim.generation,
         pod_uid: None,
         start_time: Some(Time(whole_seconds(s.now))),
+        cause: claim.cause,
+        ready_time: None,
         inputs_hash: Some(claim.inputs.hash()),
         class: claim.class.clone(),
         image: s.desired.effective.as_ref().ok().map(|effective| effective.image.clone()),

@@ -51,6 +51,8 @@ fn undecorate(old: Option<&Incarnation>, next: Option<&mut Incarnation>) {
         generation: _,
         pod_uid,
         start_time: _,
+        cause: _,
+        ready_time,
         inputs_hash: _,
         class: _,
         image,
@@ -59,6 +61,7 @@ fn undecorate(old: Option<&Incarnation>, next: Option<&mut Incarnation>) {
         container_restarts,
         built_by: _,
     } = next;
+    ready_time.clone_from(&old.ready_time);
     pod_uid.clone_from(&old.pod_uid);
     image.clone_from(&old.image);
     image_id.clone_from(&old.image_id);
