@@ -1,6 +1,7 @@
 //! Pure: what of a living child differs from the wish and is changed in place. Only fields of ours are compared,
 //! never the whole object: the API server and others fill in what they like.
 
+pub mod network_policy;
 pub mod pod;
 pub mod service;
 pub mod volume_claim;

@@ -34,6 +34,9 @@ pub struct Claim {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<ClassRef>,
     pub inputs: Inputs,
+    /// Hash over what the workspace itself said, its class left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<String>,
     /// The CPU and memory values that were set, as `requests.cpu`: what is taken away later can't be told from
     /// the Pod, where a `LimitRange` may have filled it in.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -65,6 +68,7 @@ impl Claim {
             cause: None,
             class: effective.class.clone(),
             inputs: effective.inputs.clone(),
+            own: Some(effective.own.clone()),
             resources: resize::names(&effective.compute),
             labels: labels.into_keys().collect(),
             annotations: annotations.into_keys().collect(),

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::context::Settings;
+use crate::{
+    context::Settings,
+    forbidden_env::{self, ForbiddenEnv},
+};
 
 /// Runs workspaces on Kubernetes.
 #[derive(Parser, Debug)]
@@ -51,6 +54,17 @@ pub struct RunArgs {
     /// Namespace of the Secret with the key that referenced data is hashed with [default: the operator's own]
     #[arg(long, env = "WORKSPACE_OPERATOR_HASH_KEY_NAMESPACE")]
     pub hash_key_namespace: Option<String>,
+    /// Refuse workspaces that have no class: neither one they name nor a default one.
+    #[arg(long, env = "WORKSPACE_OPERATOR_REQUIRE_CLASS")]
+    pub require_class: bool,
+    /// Environment variables that no workspace may have, whatever its class: names between commas, where a `*` at
+    /// the end stands for any rest. Replaces the built-in list; an empty value forbids none.
+    #[arg(long, env = "WORKSPACE_OPERATOR_FORBIDDEN_ENV", value_delimiter = ',', default_values = forbidden_env::DEFAULT, hide_default_value = true)]
+    pub forbidden_env: Vec<String>,
+    /// Write the status of classes. Where several operators look after a namespace each, only one may
+    /// [default: whether it looks after all namespaces]
+    #[arg(long, env = "WORKSPACE_OPERATOR_CLASS_STATUS", action = clap::ArgAction::Set)]
+    pub class_status: Option<bool>,
     /// Address of /livez and /readyz.
     #[arg(long, env = "WORKSPACE_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
@@ -67,8 +81,8 @@ pub enum LogFormat {
 }
 
 impl RunArgs {
-    /// The part of it that reconciling needs.
-    pub fn settings(&self) -> Settings {
+    /// The part of it that reconciling needs. `own_namespace` is the operator's.
+    pub fn settings(&self, own_namespace: &str) -> Result<Settings, forbidden_env::Malformed> {
         let Self {
             namespace,
             concurrency,
@@ -76,14 +90,21 @@ impl RunArgs {
             image_check_timeout_seconds,
             restart_on_reference_change: _,
             hash_key_namespace: _,
+            require_class,
+            forbidden_env,
+            class_status,
             listen: _,
             log_format: _,
         } = self;
-        Settings {
+        Ok(Settings {
             namespace: namespace.clone(),
             concurrency: *concurrency,
             reconcile_timeout: Duration::from_secs(*reconcile_timeout_seconds),
             image_check_timeout: Duration::from_secs(*image_check_timeout_seconds),
-        }
+            require_class: *require_class,
+            forbidden_env: ForbiddenEnv::parse(forbidden_env)?,
+            operator_namespace: own_namespace.to_owned(),
+            class_status: class_status.unwrap_or(namespace.is_none()),
+        })
     }
 }

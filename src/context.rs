@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use kube::{Client, runtime::events::Recorder};
 
 use crate::{
-    backoff::Jitter, image_check::Answers, memory::Memory, readiness::Pending,
-    reference_cache::ReferenceCache, references::HashKey, stores::Stores,
+    api::names, backoff::Jitter, forbidden_env::ForbiddenEnv, gates::Gates, image_check::Answers,
+    memory::Memory, readiness::Pending, reference_cache::ReferenceCache, references::HashKey, stores::Stores,
 };
 
 /// Tells the time; an argument, so that tests have their own.
@@ -28,6 +28,14 @@ pub struct Settings {
     pub reconcile_timeout: Duration,
     /// How long an answer about an image is waited for.
     pub image_check_timeout: Duration,
+    /// Whether a workspace without a class is refused.
+    pub require_class: bool,
+    /// Environment variables that no workspace may have.
+    pub forbidden_env: ForbiddenEnv,
+    /// Where the operator runs: its Pods there are reached by workspaces, whatever their network policy.
+    pub operator_namespace: String,
+    /// Whether the status of classes is written, which one operator only should do.
+    pub class_status: bool,
 }
 
 impl Default for Settings {
@@ -37,6 +45,10 @@ impl Default for Settings {
             concurrency: 64,
             reconcile_timeout: Duration::from_mins(1),
             image_check_timeout: Duration::from_mins(1),
+            require_class: false,
+            forbidden_env: ForbiddenEnv::default(),
+            operator_namespace: names::OPERATOR.to_owned(),
+            class_status: true,
         }
     }
 }
@@ -52,6 +64,7 @@ pub struct Context {
     pub hash_key: Option<HashKey>,
     pub references: ReferenceCache,
     pub image_answers: Answers,
+    pub gates: Gates,
     /// No pass begins before every cache is filled.
     pub pending: Pending,
     memories: Mutex<HashMap<String, Memory>>,
@@ -66,6 +79,7 @@ impl Context {
         clock: Clock,
         recorder: Recorder,
         hash_key: Option<HashKey>,
+        gates: Gates,
     ) -> Self {
         Self {
             client,
@@ -76,6 +90,7 @@ impl Context {
             hash_key,
             references: ReferenceCache::default(),
             image_answers: Answers::default(),
+            gates,
             pending: Pending::new(Stores::KINDS),
             memories: Mutex::default(),
         }
@@ -105,6 +120,7 @@ impl Context {
     /// The object is gone for good.
     pub fn forget(&self, uid: &str) {
         lock(&self.memories).remove(uid);
+        self.gates.forget(uid);
     }
 }
 

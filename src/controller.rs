@@ -1,6 +1,6 @@
 //! Wiring: which watches wake which workspace, how many at a time, and what follows an error.
 
-use std::{future::ready, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use jiff::SignedDuration;
@@ -22,13 +22,14 @@ use crate::{
     backoff::{self, after},
     context::Context,
     error::{Error, Retry as Class},
+    leftovers,
     memory::{Memory, Retry, Wish},
     readiness::Pending,
     reconcile,
     references::{Source, SourceKind},
     stores::Stores,
     unreadable,
-    view::{PodView, ServiceView, VolumeClaimView, label},
+    view::{NetworkPolicyView, PodView, ServiceView, VolumeClaimView, label},
     watch,
 };
 
@@ -41,6 +42,8 @@ const LONGEST_RETRY: Duration = Duration::from_mins(5);
 const CONFLICT: Duration = Duration::from_millis(50);
 /// More conflicts in a row than chance brings: something is wrong, and haste does not mend it.
 const MOST_CONFLICTS: u32 = 5;
+/// How many workspaces that are gone are cleaned up after at a time.
+const CLEANING: u16 = 16;
 /// A net under everything: each workspace is looked at once in so long.
 const RESYNC: Duration = Duration::from_hours(1);
 
@@ -51,6 +54,7 @@ pub struct Writers {
     probes: Writer<PodView>,
     volume_claims: Writer<VolumeClaimView>,
     services: Writer<ServiceView>,
+    policies: Writer<NetworkPolicyView>,
     classes: Writer<DeserializeGuard<WorkspaceClass>>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
 }
@@ -62,16 +66,18 @@ pub fn caches() -> (Stores, Writers) {
     let (probes, probes_writer) = reflector::store();
     let (volume_claims, volume_claims_writer) = reflector::store();
     let (services, services_writer) = reflector::store();
+    let (policies, policies_writer) = reflector::store();
     let (classes, classes_writer) = reflector::store();
     let (namespaces, namespaces_writer) = reflector::store();
     (
-        Stores { workspaces, pods, probes, volume_claims, services, classes, namespaces },
+        Stores { workspaces, pods, probes, volume_claims, services, policies, classes, namespaces },
         Writers {
             workspaces: workspaces_writer,
             pods: pods_writer,
             probes: probes_writer,
             volume_claims: volume_claims_writer,
             services: services_writer,
+            policies: policies_writer,
             classes: classes_writer,
             namespaces: namespaces_writer,
         },
@@ -82,9 +88,10 @@ pub fn caches() -> (Stores, Writers) {
 pub async fn run(
     ctx: Arc<Context>,
     writers: Writers,
+    woken: impl Stream<Item = ObjectRef<Guarded>> + Send + 'static,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    let Writers { workspaces, pods, probes, volume_claims, services, classes, namespaces } = writers;
+    let Writers { workspaces, pods, probes, volume_claims, services, policies, classes, namespaces } = writers;
     let (client, pending) = (&ctx.client, &ctx.pending);
     let namespace = ctx.settings.namespace.as_deref();
     let ours = || watch::config(Some(names::WORKSPACE));
@@ -92,8 +99,9 @@ pub async fn run(
 
     let main =
         watch::cached(pending, "Workspace", watch::scope(client, namespace), watch::config(None), workspaces);
+    let class_changed = ctx.gates.changed();
     let (in_class, in_namespace) = (store.clone(), store.clone());
-    let controller = Controller::for_stream(forgetting(Arc::clone(&ctx), main).applied_objects(), store)
+    let controller = Controller::for_stream(noting(Arc::clone(&ctx), main).applied_objects(), store)
         .with_config(controller::Config::default().concurrency(ctx.settings.concurrency))
         .watches_stream(
             watch::cached(pending, "Pod", watch::scope(client, namespace), ours(), pods).touched_objects(),
@@ -127,34 +135,50 @@ pub async fn run(
             |service| by_label(&service, names::WORKSPACE),
         )
         .watches_stream(
+            watch::cached(pending, "NetworkPolicy", watch::scope(client, namespace), ours(), policies)
+                .touched_objects(),
+            |policy| by_label(&policy, names::WORKSPACE),
+        )
+        .watches_stream(
             watch::cached(pending, "WorkspaceClass", Api::all(client.clone()), watch::config(None), classes)
+                .inspect(move |_| class_changed.notify_one())
                 .touched_objects(),
             move |class| users_of_class(&in_class.state(), &class.name_any()),
         )
         .watches_stream(
             namespaces_watch(pending, client, namespace, namespaces)
                 .touched_objects()
-                .predicate_filter(predicates::annotations, kube::runtime::PredicateConfig::default()),
+                .predicate_filter(
+                    predicates::annotations.combine(predicates::labels),
+                    kube::runtime::PredicateConfig::default(),
+                ),
             move |namespace| all_in(&in_namespace.state(), &namespace.name_any()),
         )
         .reconcile_all_on(resync(Arc::clone(&ctx)))
+        .reconcile_on(woken)
         .graceful_shutdown_on(shutdown);
     let controller = match ctx.hash_key {
         Some(_) => with_references(controller, &ctx, namespace),
         None => controller,
     };
+    let of_gone = Arc::clone(&ctx);
     controller
         .run(pass, error_policy, ctx)
-        .for_each(|result| {
-            match result {
-                // A child of a workspace that is gone, and what was told where it happened.
-                Ok(_)
-                | Err(controller::Error::ObjectNotFound(_) | controller::Error::ReconcilerFailed(..)) => {}
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
+        .for_each_concurrent(usize::from(CLEANING), |result| {
+            let ctx = Arc::clone(&of_gone);
+            async move {
+                match result {
+                    // What was told where it happened.
+                    Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
+                    // A child of a workspace that is gone.
+                    Err(controller::Error::ObjectNotFound(gone)) => {
+                        leftovers::clean(&ctx, gone.namespace.as_deref().unwrap_or_default(), &gone.name).await;
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
+                    }
                 }
             }
-            ready(())
         })
         .await;
 }
@@ -198,13 +222,18 @@ fn namespaces_watch(
     watch::cached(pending, "Namespace", Api::all(client.clone()), config, writer)
 }
 
-/// What is remembered of a workspace goes with it.
-fn forgetting(
+/// What is remembered of a workspace goes with it, and the rollout gates count who is there.
+fn noting(
     ctx: Arc<Context>,
     events: impl Stream<Item = watcher::Result<watcher::Event<Guarded>>> + Send,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded>>> + Send {
-    events.inspect(move |event| {
-        if let Ok(watcher::Event::Delete(workspace)) = event {
+    events.inspect(move |event| match event {
+        Ok(watcher::Event::Apply(workspace) | watcher::Event::InitApply(workspace)) => {
+            if let Ok(workspace) = &workspace.0 {
+                ctx.gates.note(workspace);
+            }
+        }
+        Ok(watcher::Event::Delete(workspace)) => {
             let meta = workspace.meta();
             ctx.forget(meta.uid.as_deref().unwrap_or_default());
             let namespace = meta.namespace.as_deref().unwrap_or_default();
@@ -214,6 +243,11 @@ fn forgetting(
                 std::collections::BTreeSet::new(),
             );
         }
+        Ok(watcher::Event::InitDone) => {
+            let uids = ctx.stores.workspaces.state().iter().filter_map(|one| one.meta().uid.clone()).collect();
+            ctx.gates.retain(&uids);
+        }
+        Ok(watcher::Event::Init) | Err(_) => {}
     })
 }
 
@@ -281,7 +315,11 @@ async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> 
     let limit = ctx.settings.reconcile_timeout;
     let workspace = Arc::new(workspace.clone());
     let result = tokio::time::timeout(limit, reconcile::reconcile(&ctx, &workspace, &mut memory)).await;
-    let result = result.unwrap_or_else(|_| Err(Error::TimedOut { name: workspace.name_any(), limit }));
+    let result = result.unwrap_or_else(|_| {
+        // Whatever it was promised, it did not come to use it.
+        ctx.gates.release(&uid);
+        Err(Error::TimedOut { name: workspace.name_any(), limit })
+    });
     memory.is_stale = matches!(result, Err(Error::Conflict { .. }));
     memory.conflicts = if memory.is_stale { memory.conflicts.saturating_add(1) } else { 0 };
     memory.retry = match &result {

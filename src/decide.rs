@@ -12,11 +12,14 @@
 //! | running | smaller number than claimed | read both live; still so: record the stop, delete: it was overtaken |
 //! | running | larger number than claimed | read both live; still so: take the claim over from the Pod |
 //! | running | ended | count the loss, wait its back-off, delete |
+//! | running | ours, inputs due by a change from outside | ask the rollout gate; no turn: rest |
 //! | running | serving, restart or inputs due | verify (dry run, image); accepted: record the stop, delete |
+//! | running | serving, its stop recorded for a rollout | confirm the place it took, delete |
 //! | running | not serving, restart or inputs due | record the stop, delete: the way out of a bad start |
 //! | running | ours, as wanted | rest |
 //! | running | not in the cache | ask the API server |
 //! | running | gone, its stop recorded | claim the next number |
+//! | running | none since a hold on the namespace | ask the rollout gate; no turn: rest |
 //! | running | gone, unrecorded | count the loss, wait its back-off, claim |
 //! | running | none yet for a claim that still fits | start: volume, Service, Pod |
 //! | running | none yet for a claim that moved on | claim anew |
@@ -28,7 +31,7 @@ use jiff::Timestamp;
 use crate::{
     api::{
         ConditionType, IncarnationNumber, Reason,
-        status::{Failures, Stop, StopCause},
+        status::{Failures, StartCause, Stop, StopCause},
         workspace::UpdateStrategyType,
     },
     claim::Claim,
@@ -37,7 +40,8 @@ use crate::{
     inputs::Comparison,
     resize::Resize,
     resolve::{Blocked, Effective, Run, Suspension},
-    situation::{PodFacts, PodState, Refusal, Situation, Verdict, VolumeState},
+    rollout::Asker,
+    situation::{PodFacts, PodState, Refusal, Situation, Turn, Verdict, VolumeState},
 };
 
 /// What to do next.
@@ -51,6 +55,10 @@ pub enum Step {
     ReadBoth,
     /// Rebuild the status from the Pod's claim.
     TakeOver(IncarnationNumber),
+    /// Ask the rollout gate for a place.
+    TakeTurn(Asker),
+    /// Find out whether the place taken is one of those there are.
+    ConfirmTurn,
     /// Find out whether the successor of a serving Pod could be made.
     Verify,
     /// Write down the stop, and the restart it serves.
@@ -73,6 +81,8 @@ pub enum Rest {
     /// A former workspace's Pod is in the way.
     Former,
     Suspended(Suspension),
+    /// It may run again, and waits for its turn.
+    AwaitingTurn,
     /// The Pod is terminating.
     Stopping,
     /// The Pod is as wanted, or what differs waits.
@@ -91,6 +101,8 @@ pub enum Rest {
 pub enum Waiting {
     /// For the next start.
     Strategy { what: String },
+    /// For its turn in the rollout.
+    Turn { what: String },
     /// For the answer about the image.
     Image { what: String, until: Timestamp },
     /// It can't be carried out now.
@@ -156,7 +168,9 @@ fn running(s: &Situation, pod: &PodFacts) -> Step {
     match (change(s, Some(pod)), ended) {
         (None, Some(cause)) => lost(s, cause, || Step::Delete { uid: pod.view.uid().to_owned() }),
         (None, None) => Step::Rest(Rest::Settled(blocked(s).map(Waiting::Blocked))),
-        (Some(Change { cause: StopCause::InputsChanged, what }), None) if waits_for_restart(s) => {
+        (Some(Change { cause: StopCause::InputsChanged | StopCause::Rollout, what }), None)
+            if waits_for_restart(s) =>
+        {
             Step::Rest(Rest::Settled(Some(Waiting::Strategy { what })))
         }
         (Some(change), _) => replace(s, pod, change),
@@ -173,8 +187,15 @@ fn replace(s: &Situation, pod: &PodFacts, change: Change) -> Step {
     if let Some(reason) = volume_in_the_way(s) {
         return waits(Waiting::Volume { what, reason });
     }
+    if cause == StopCause::Rollout
+        && let Some(step) = wait_for_turn(s, pod, &what)
+    {
+        return step;
+    }
     if !pod.is_serving() {
-        return stop(s, pod, cause, what);
+        // Down as it is, it takes no place; one that takes a place keeps it.
+        let is_others = cause == StopCause::Rollout && !s.has_place();
+        return stop(s, pod, if is_others { StopCause::InputsChanged } else { cause }, what);
     }
     match &s.verdict {
         None => Step::Verify,
@@ -185,6 +206,34 @@ fn replace(s: &Situation, pod: &PodFacts, change: Change) -> Step {
     }
 }
 
+/// What stands between a change from outside and its Pod: the gate, twice. First a place is promised; and once it is
+/// written down, it turns out whether another operator promised it too.
+fn wait_for_turn(s: &Situation, pod: &PodFacts, what: &str) -> Option<Step> {
+    let asker = match s.condition(ConditionType::UpToDate) {
+        _ if !pod.is_serving() => Asker::Down,
+        Some(before) if before.reason == Reason::RestartDeclined.as_str() => Asker::Declined,
+        _ => Asker::Serving,
+    };
+    let is_written = s.has_place() && s.is_stop_recorded() && asker != Asker::Down;
+    match s.turn {
+        Some(Turn::Waits) => Some(Step::Rest(Rest::Settled(Some(Waiting::Turn { what: what.to_owned() })))),
+        None if is_written => Some(Step::ConfirmTurn),
+        None => Some(Step::TakeTurn(asker)),
+        Some(Turn::Granted) if is_written => Some(Step::ConfirmTurn),
+        Some(Turn::Granted | Turn::Confirmed) => None,
+    }
+}
+
+/// Many wake at once when a hold on their namespace ends. Not so what somebody did to this one since.
+fn wakes_with_others(s: &Situation) -> bool {
+    s.desired.restart.pending.is_none()
+        && s.condition(ConditionType::Suspended).is_some_and(|suspended| {
+            suspended.observed_generation == s.generation
+                && (suspended.reason == Reason::NamespaceHeld.as_str()
+                    || suspended.reason == Reason::AwaitingRollout.as_str())
+        })
+}
+
 /// There is no Pod, and nobody doubts it.
 fn start(s: &Situation) -> Step {
     if let Some(blocked) = blocked(s) {
@@ -192,6 +241,13 @@ fn start(s: &Situation) -> Step {
     }
     if let Some(reason) = volume_in_the_way(s) {
         return Step::Rest(Rest::Volume(reason));
+    }
+    if wakes_with_others(s) {
+        match s.turn {
+            None => return Step::TakeTurn(Asker::Serving),
+            Some(Turn::Waits) => return Step::Rest(Rest::AwaitingTurn),
+            Some(Turn::Granted | Turn::Confirmed) => {}
+        }
     }
     if s.incarnation().is_none() || s.is_stop_recorded() {
         return claim(s, None);
@@ -271,10 +327,19 @@ fn change(s: &Situation, pod: Option<&PodFacts>) -> Option<Change> {
         differing.push("resources".to_owned());
         why = format!(" ({reason})");
     }
+    let cause = if is_from_outside(s, effective, pod) { StopCause::Rollout } else { StopCause::InputsChanged };
     (!differing.is_empty()).then(|| Change {
-        cause: StopCause::InputsChanged,
+        cause,
         what: format!("changed: {}{why}", differing.join(", ")),
     })
+}
+
+/// Whether what the workspace itself says is what it said at the start of its Pod.
+fn is_from_outside(s: &Situation, effective: &Effective, pod: Option<&PodFacts>) -> bool {
+    match pod.and_then(|pod| pod.claim.as_ref()).and_then(|claim| claim.own.as_ref()) {
+        Some(own) => *own == effective.own,
+        None => s.incarnation().is_some_and(|incarnation| incarnation.generation == s.generation),
+    }
 }
 
 fn unless_same_hash(s: &Situation, effective: &Effective) -> Vec<String> {
@@ -297,8 +362,35 @@ fn claim(s: &Situation, failures: Option<Failures>) -> Step {
         Err(blocked) => return Step::Rest(Rest::Blocked(blocked.clone())),
     };
     let restart = s.desired.restart.pending.or(s.status.last_handled_restart_at);
-    let claim = Claim::new(s.number().next(), s.generation, restart, effective);
+    let mut claim = Claim::new(s.number().next(), s.generation, restart, effective);
+    claim.cause = Some(start_cause(s));
     Step::Claim(Box::new(claim), failures)
+}
+
+/// Why the next start is made. What takes a place keeps it until it is Ready, unless somebody asks for a restart.
+fn start_cause(s: &Situation) -> StartCause {
+    let stop = s.status.last_stop.as_ref().filter(|stop| stop.incarnation == s.number());
+    if wakes_with_others(s) {
+        return StartCause::Rollout;
+    }
+    if is_suspended(s) {
+        return StartCause::Resumed;
+    }
+    if s.desired.restart.pending.is_some() {
+        return StartCause::Restart;
+    }
+    if s.has_place() {
+        return StartCause::Rollout;
+    }
+    match stop.map(|stop| stop.cause) {
+        Some(StopCause::Restart) => StartCause::Restart,
+        Some(StopCause::InputsChanged | StopCause::Rollout) => StartCause::InputsChanged,
+        Some(StopCause::Suspended) => StartCause::Resumed,
+        Some(StopCause::Overtaken) => StartCause::PodLost,
+        None if s.incarnation().is_none() => StartCause::Created,
+        None if s.had_pod() || s.is_loss_recorded() => StartCause::PodLost,
+        None => StartCause::InputsChanged,
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ pub enum Error {
     /// The pass took too long.
     #[error("reconciling {name} took longer than {}s", limit.as_secs())]
     TimedOut { name: String, limit: Duration },
+    /// Our own write did not come back through the watch.
+    #[error("waiting for the watch to tell what was written to {name}")]
+    Unseen { name: String },
     /// One pass did not come to rest.
     #[error("reconciling {name} did not come to rest")]
     Restless { name: String },
@@ -58,6 +61,7 @@ impl Error {
             Self::Call { .. } => "CallFailed",
             Self::Conflict { .. } => "Conflict",
             Self::TimedOut { .. } => "TimedOut",
+            Self::Unseen { .. } => "Unseen",
             Self::Restless { .. } => "Restless",
         }
     }
@@ -66,7 +70,9 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Conflict { .. } => Retry::Now,
-            Self::Call { .. } | Self::TimedOut { .. } | Self::Restless { .. } => Retry::BackOff,
+            Self::Call { .. } | Self::TimedOut { .. } | Self::Unseen { .. } | Self::Restless { .. } => {
+                Retry::BackOff
+            },
         }
     }
 }

@@ -55,6 +55,7 @@ pub(crate) fn situation(spec: Value, status: WorkspaceStatus) -> Situation {
         made: None,
         is_live: false,
         verdict: None,
+        turn: None,
         refusal: None,
         in_place: None,
         jitter: Jitter::NONE,

@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    api::{names, workspace::ImagePullPolicy},
+    api::names,
     apply,
     backoff::after,
     build::{self, Owner},
@@ -20,8 +20,8 @@ use crate::{
     health,
     memory::{Asked, Memory},
     references::hex,
-    resolve::Effective,
-    view::{Ownership, PodView, annotation, ownership},
+    resolve::{Effective, effective::Image},
+    view::{Ownership, PodView, annotation, ownership, pod::ContainerState},
 };
 
 /// How long a "yes" is good for.
@@ -34,8 +34,7 @@ const NO_ANSWER: &str = "no clear answer about the image in time";
 struct Question {
     namespace: String,
     node: String,
-    image: String,
-    pull_policy: ImagePullPolicy,
+    images: Vec<Image>,
     pull_secrets: Vec<String>,
 }
 
@@ -68,19 +67,19 @@ pub enum Answer {
     },
 }
 
-/// Asks for `effective`'s image on `node`, by a probe that outlives this pass.
+/// Asks for `images` of `effective`'s on `node`, by a probe that outlives this pass.
 pub async fn check(
     ctx: &Context,
     owner: &Owner,
     effective: &Effective,
+    images: Vec<Image>,
     node: &str,
     memory: &mut Memory,
 ) -> Result<Answer, Error> {
     let question = Question {
         namespace: owner.namespace.clone(),
         node: node.to_owned(),
-        image: effective.image.clone(),
-        pull_policy: effective.pull_policy,
+        images,
         pull_secrets: effective.spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
     };
     let now = ctx.now();
@@ -158,7 +157,7 @@ async fn ask(
         let until = after(asked.at, timeout);
         return Ok(if ctx.now() < until { Answer::Pending { until } } else { Answer::Unclear(NO_ANSWER) });
     }
-    let probe = build::probe::probe(owner, effective, &question.node, &question.id());
+    let probe = build::probe::probe(owner, effective, &question.images, &question.node, &question.id());
     let at = ctx.now();
     if apply::pod::create_probe(&ctx.client, owner, &probe).await? {
         memory.probe = Some(Asked { question: question.id(), at, was_seen: false });
@@ -189,23 +188,23 @@ async fn remove(ctx: &Context, owner: &Owner, probe: &PodView) -> Result<(), Err
     apply::pod::delete(&ctx.client, &owner.namespace, &probe.name_any(), probe.uid()).await.map(|_| ())
 }
 
-/// What the probe's status says.
+/// What the probe's status says: all of its images have to be there.
 fn read(probe: &PodView, until: Timestamp, now: Timestamp) -> Answer {
-    let state = probe.main_status().map(|main| &main.state);
-    if state.is_some_and(|state| state.running.is_some() || state.terminated.is_some()) {
-        return Answer::Obtainable;
+    let statuses = &probe.status.container_statuses;
+    let answers: Vec<Option<Answer>> = probe
+        .spec
+        .containers
+        .iter()
+        .map(|asked| {
+            let status = statuses.iter().find(|status| status.name == asked.name)?;
+            of_container(asked.image.as_deref().unwrap_or_default(), &status.state)
+        })
+        .collect();
+    if let Some(refused) = answers.iter().flatten().find(|answer| matches!(answer, Answer::Refused(_))) {
+        return refused.clone();
     }
-    if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
-        let message =
-            || waiting.message.clone().unwrap_or_else(|| waiting.reason.clone().unwrap_or_default());
-        match waiting.reason.as_deref() {
-            Some(reason) if health::is_image_refusal(reason) => return Answer::Refused(message()),
-            // The container is being made: the image is there.
-            Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
-                return Answer::Obtainable;
-            }
-            _ => {}
-        }
+    if !answers.is_empty() && answers.iter().all(|answer| *answer == Some(Answer::Obtainable)) {
+        return Answer::Obtainable;
     }
     if matches!(probe.status.phase.as_deref(), Some("Failed" | "Succeeded")) {
         return Answer::Unclear("the image was not looked for: the node refused the Pod that would");
@@ -216,6 +215,23 @@ fn read(probe: &PodView, until: Timestamp, now: Timestamp) -> Answer {
     Answer::Pending { until }
 }
 
+/// None while nothing is known of this one.
+fn of_container(image: &str, state: &ContainerState) -> Option<Answer> {
+    if state.running.is_some() || state.terminated.is_some() {
+        return Some(Answer::Obtainable);
+    }
+    let waiting = state.waiting.as_ref()?;
+    let why = waiting.message.as_ref().or(waiting.reason.as_ref()).cloned().unwrap_or_default();
+    match waiting.reason.as_deref()? {
+        reason if health::is_image_refusal(reason) => {
+            Some(Answer::Refused(format!("image {image} can't be had: {why}")))
+        }
+        // The container is being made: the image is there.
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Some(Answer::Obtainable),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -224,7 +240,8 @@ mod tests {
 
     fn answer(state: Value, seconds: i64) -> Answer {
         let pod =
-            json!({"metadata": {}, "status": {"containerStatuses": [{"name": "main", "state": state}]}});
+            json!({"metadata": {}, "spec": {"containers": [{"name": "main", "image": "a:1"}]},
+                "status": {"containerStatuses": [{"name": "main", "state": state}]}});
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         read(&serde_json::from_value(pod).unwrap(), at(60), at(seconds))
     }
@@ -242,8 +259,26 @@ mod tests {
     fn every_word_for_no_is_a_refusal() {
         for reason in ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"] {
             let waiting = json!({"waiting": {"reason": reason, "message": "no such image"}});
-            assert_eq!(answer(waiting, 0), Answer::Refused("no such image".into()));
+            assert_eq!(answer(waiting, 0), Answer::Refused("image a:1 can't be had: no such image".into()));
         }
+    }
+
+    #[test]
+    fn every_image_has_to_be_there() {
+        let probe = |second: Value| -> PodView {
+            serde_json::from_value(json!({"metadata": {},
+                "spec": {"containers": [{"name": "main", "image": "a:1"}, {"name": "image-1", "image": "b:1"}]},
+                "status": {"containerStatuses": [
+                    {"name": "main", "state": {"terminated": {"exitCode": 128}}},
+                    {"name": "image-1", "state": second}]}}))
+            .unwrap()
+        };
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let read = |second| read(&probe(second), at(60), at(0));
+        assert_eq!(read(json!({"terminated": {"exitCode": 128}})), Answer::Obtainable);
+        assert!(matches!(read(json!({"waiting": {"reason": "ContainerCreating"}})), Answer::Pending { .. }));
+        let no = read(json!({"waiting": {"reason": "ErrImagePull", "message": "no"}}));
+        assert_eq!(no, Answer::Refused("image b:1 can't be had: no".into()));
     }
 
     #[test]

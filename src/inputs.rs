@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    api::{WorkspaceSpec, workspace::Storage},
+    api::{WorkspaceClass, WorkspaceSpec, class::PodSecurity, workspace::Storage},
     references::{ReferencesHash, hex},
 };
 
@@ -44,11 +44,42 @@ pub enum Comparison {
     Differs(BTreeSet<String>),
 }
 
+/// What a class adds to the inputs beyond its defaults, which are merged into the spec.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OfClass<'a> {
+    pub overlay: Option<&'a Value>,
+    pub pod_security: PodSecurity,
+    pub user_namespace: bool,
+}
+
+impl<'a> OfClass<'a> {
+    /// Reads them off `class`.
+    pub fn of(class: &'a WorkspaceClass) -> Self {
+        Self {
+            overlay: class.spec.pod_template.as_ref().and_then(|template| template.spec.as_ref()),
+            pod_security: class.spec.pod_security.unwrap_or_default(),
+            user_namespace: class.spec.user_namespace.unwrap_or_default(),
+        }
+    }
+
+    /// What is as without a class hashes to nothing: naming it moves nobody.
+    fn fields(self) -> [(&'static str, Value); 3] {
+        let Self { overlay, pod_security, user_namespace } = self;
+        let security = (pod_security != PodSecurity::default()).then(|| pod_security.as_str());
+        [
+            ("class.podTemplate", json!(overlay)),
+            ("class.podSecurity", json!(security)),
+            ("class.userNamespace", json!(user_namespace.then_some(true))),
+        ]
+    }
+}
+
 impl Inputs {
-    /// The inputs of `spec`, into which the class was merged.
-    pub fn of(spec: &WorkspaceSpec, references: Option<ReferencesHash>) -> Self {
+    /// The inputs of `spec`, into which the defaults of its class were merged.
+    pub fn of(spec: &WorkspaceSpec, class: OfClass<'_>, references: Option<ReferencesHash>) -> Self {
         let fields = fields(spec)
             .into_iter()
+            .chain(class.fields())
             .filter(|(_, value)| !is_empty(value))
             .map(|(name, value)| (name.to_owned(), hex(&Sha256::digest(value.to_string()), 8)))
             .collect();
@@ -96,6 +127,14 @@ impl Inputs {
     }
 }
 
+/// One hash over what a workspace itself says, and which class it names: while it stays, whatever else differs
+/// comes from outside.
+pub fn own_hash(own: &WorkspaceSpec) -> String {
+    let Inputs { version: _, fields, references: _ } = Inputs::of(own, OfClass::default(), None);
+    let compute = own.resources.as_ref().map(|resources| json!([resources.requests, resources.limits]));
+    hex(&Sha256::digest(json!([own.class_name, fields, compute]).to_string()), 8)
+}
+
 /// The inputs by name. The destructuring makes a new field of the spec choose whether it is one.
 fn fields(spec: &WorkspaceSpec) -> Vec<(&'static str, Value)> {
     let WorkspaceSpec {
@@ -122,7 +161,7 @@ fn fields(spec: &WorkspaceSpec) -> Vec<(&'static str, Value)> {
         progress_deadline_seconds: _,
         termination_grace_period_seconds,
         service_account_name,
-        pod_template: _,
+        pod_template,
     } = spec;
     vec![
         ("image", json!(image)),
@@ -142,6 +181,7 @@ fn fields(spec: &WorkspaceSpec) -> Vec<(&'static str, Value)> {
         ("storage", storage.as_ref().map_or(Value::Null, mount)),
         ("terminationGracePeriodSeconds", json!(termination_grace_period_seconds)),
         ("serviceAccountName", json!(service_account_name)),
+        ("podTemplate", json!(pod_template.as_ref().and_then(|template| template.spec.as_ref()))),
     ]
 }
 
@@ -193,7 +233,7 @@ mod tests {
     }
 
     fn differing(one: Value, other: Value) -> Vec<String> {
-        match Inputs::of(&spec(one), None).compare(&Inputs::of(&spec(other), None)) {
+        match Inputs::of(&spec(one), OfClass::default(), None).compare(&Inputs::of(&spec(other), OfClass::default(), None)) {
             Comparison::Differs(names) => names.into_iter().collect(),
             Comparison::Same | Comparison::Restamp => vec![],
         }
@@ -228,26 +268,26 @@ mod tests {
 
     #[test]
     fn an_absent_field_hashes_to_nothing() {
-        let minimal = Inputs::of(&spec(json!({"image": "a"})), None);
+        let minimal = Inputs::of(&spec(json!({"image": "a"})), OfClass::default(), None);
         assert_eq!(minimal.fields.keys().collect::<Vec<_>>(), ["image"]);
     }
 
     #[test]
     fn the_hash_of_today_is_the_hash_of_tomorrow() {
-        let inputs = Inputs::of(&spec(json!({"image": "a", "env": [{"name": "A", "value": "1"}]})), None);
+        let inputs = Inputs::of(&spec(json!({"image": "a", "env": [{"name": "A", "value": "1"}]})), OfClass::default(), None);
         insta::assert_yaml_snapshot!((inputs.hash(), inputs));
     }
 
     #[test]
     fn a_version_from_the_future_counts_as_unchanged() {
         let claimed: Inputs = serde_json::from_value(json!({"version": "v9", "fields": {}})).unwrap();
-        assert_eq!(Inputs::of(&spec(json!({"image": "a"})), None).compare(&claimed), Comparison::Same);
+        assert_eq!(Inputs::of(&spec(json!({"image": "a"})), OfClass::default(), None).compare(&claimed), Comparison::Same);
     }
 
     #[test]
     fn a_lost_key_restamps_and_restarts_nobody() {
         let hash = |key: &str, hash: &str| Some(ReferencesHash { key: key.into(), hash: hash.into() });
-        let of = |references| Inputs::of(&spec(json!({"image": "a"})), references);
+        let of = |references| Inputs::of(&spec(json!({"image": "a"})), OfClass::default(), references);
         assert_eq!(of(hash("new", "2")).compare(&of(hash("old", "1"))), Comparison::Restamp);
         assert_eq!(of(hash("old", "1")).compare(&of(hash("old", "1"))), Comparison::Same);
         assert!(matches!(of(hash("old", "2")).compare(&of(hash("old", "1"))), Comparison::Differs(_)));

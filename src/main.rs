@@ -51,7 +51,7 @@ async fn operate(args: RunArgs) -> Result<(), Box<dyn Error>> {
     // kube would repeat a call for minutes and hold the workspace's place meanwhile; our retries are per object.
     config.default_retry = false;
     let options = run::Options {
-        settings: args.settings(),
+        settings: args.settings(&config.default_namespace)?,
         restart_on_reference_change: args.restart_on_reference_change,
         hash_key_namespace: args.hash_key_namespace.unwrap_or_else(|| config.default_namespace.clone()),
         listen: Some(args.listen),

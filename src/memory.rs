@@ -10,6 +10,7 @@ use crate::{
     api::{IncarnationNumber, RestartTime, Workspace, status::ClassRef},
     backoff::{self, Jitter, after},
     situation::{Refusal, Situation},
+    view::NetworkPolicyView,
 };
 
 /// What is remembered of one workspace.
@@ -35,6 +36,10 @@ pub struct Memory {
     pub volume: Option<Refused<String>>,
     /// The "no" to the Service beside a living Pod, for these ports and this type.
     pub service: Option<Refused<String>>,
+    /// The network policy as our last write left it.
+    pub policy: Option<Arc<NetworkPolicyView>>,
+    /// The "no" to a change of the network policy beside a living Pod.
+    pub policy_refused: Option<Refused<String>>,
     /// The "no" to labels or annotations of a living Pod.
     pub metadata: Option<Refused<String>>,
     /// The probe Pod we made, which the cache may not have yet.
@@ -146,6 +151,22 @@ impl Memory {
                 Arc::clone(written)
             }
             _ => Arc::clone(cached),
+        }
+    }
+}
+
+impl Memory {
+    /// The newer of the cache's policy and the one we wrote.
+    pub fn newest_policy(&self, cached: Option<Arc<NetworkPolicyView>>) -> Option<Arc<NetworkPolicyView>> {
+        let written = self.policy.as_ref();
+        match (cached, written) {
+            (Some(cached), Some(written))
+                if written.metadata.uid == cached.metadata.uid && written.version() > cached.version() =>
+            {
+                Some(Arc::clone(written))
+            }
+            (Some(cached), _) => Some(cached),
+            (None, written) => written.cloned(),
         }
     }
 }

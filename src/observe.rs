@@ -9,7 +9,7 @@ pub(crate) use pod::facts;
 pub use pod::read_pod;
 pub use volume::of_claim;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
@@ -20,8 +20,10 @@ use crate::{
     error::Error,
     memory::{Candidate, Memory},
     resolve::{
-        self, Run,
-        desired::{ExistingClaim, Surroundings},
+        self, Draft, Run,
+        desired::Surroundings,
+        draft::Offer,
+        template::Found,
     },
     situation::{PodState, Situation, VolumeState},
 };
@@ -38,9 +40,10 @@ pub fn owner(workspace: &Workspace) -> Owner {
 /// Everything known of `workspace` at the beginning of a pass.
 pub async fn situation(ctx: &Context, workspace: &Workspace, memory: &Memory) -> Result<Situation, Error> {
     let owner = owner(workspace);
-    let around = surroundings(ctx, workspace, &owner).await?;
+    let draft = Draft::of(workspace, &offer(ctx, &owner));
+    let around = surroundings(ctx, workspace, draft.as_ref().ok(), &owner).await?;
     let now = ctx.now();
-    let desired = resolve::resolve(workspace, &around, now);
+    let desired = resolve::resolve(workspace, draft, &around, &ctx.settings.forbidden_env, now);
     let status = workspace.status.clone().unwrap_or_default();
     let volume = match &desired.effective {
         Ok(effective) => volume::state(ctx, &owner, effective, around.existing_claim, &status).await?,
@@ -58,6 +61,7 @@ pub async fn situation(ctx: &Context, workspace: &Workspace, memory: &Memory) ->
         made: memory.made,
         is_live: false,
         verdict: None,
+        turn: None,
         refusal: None,
         in_place: None,
         jitter: ctx.jitter(),
@@ -77,13 +81,25 @@ pub fn shown_reason(situation: &Situation) -> Option<Reason> {
     situation.condition(ConditionType::Ready).and_then(|ready| Reason::parse(&ready.reason))
 }
 
-async fn surroundings(ctx: &Context, workspace: &Workspace, owner: &Owner) -> Result<Surroundings, Error> {
+fn offer(ctx: &Context, owner: &Owner) -> Offer {
+    let namespace = ctx.stores.namespaces.get(&ObjectRef::new(&owner.namespace));
+    Offer {
+        classes: ctx.stores.classes.state(),
+        namespace_labels: namespace.map(|namespace| namespace.labels().clone()).unwrap_or_default(),
+        require_class: ctx.settings.require_class,
+    }
+}
+
+async fn surroundings(
+    ctx: &Context,
+    workspace: &Workspace,
+    draft: Option<&Draft>,
+    owner: &Owner,
+) -> Result<Surroundings, Error> {
     let namespace = ctx.stores.namespaces.get(&ObjectRef::new(&owner.namespace));
     let mut around = Surroundings {
-        classes: ctx.stores.classes.state(),
         namespace_annotations: namespace.map(|namespace| namespace.annotations().clone()).unwrap_or_default(),
-        references: None,
-        existing_claim: ExistingClaim::NotAsked,
+        ..Surroundings::default()
     };
     // Who is to be stopped is stopped, whatever can't be read.
     let annotations = workspace.annotations();
@@ -91,18 +107,18 @@ async fn surroundings(ctx: &Context, workspace: &Workspace, owner: &Owner) -> Re
     if run != Run::Running || workspace.metadata.deletion_timestamp.is_some() {
         return Ok(around);
     }
-    let Ok((merged, _)) = resolve::desired::merged_spec(workspace, &around.classes) else {
-        return Ok(around);
-    };
-    if let Some(name) = merged.storage.as_ref().and_then(|storage| storage.existing_claim.as_ref()) {
+    let Some(draft) = draft else { return Ok(around) };
+    if let Some(name) = draft.spec.storage.as_ref().and_then(|storage| storage.existing_claim.as_ref()) {
         around.existing_claim = volume::existing(ctx, &owner.namespace, name).await?;
     }
-    if let Some(key) = &ctx.hash_key {
-        let sources: BTreeSet<_> =
-            crate::references::of(&merged).into_iter().map(|reference| reference.source).collect();
-        let contents = references::contents(ctx, owner, sources, key).await?;
-        around.references = Some((key.clone(), contents));
-    }
+    let claims = volume::labels(ctx, &owner.namespace, draft.referents()).await?;
+    around.found = match &ctx.hash_key {
+        Some(key) => {
+            let contents = references::contents(ctx, owner, draft.sources(), key).await?;
+            Found::Read { key: key.clone(), contents, claims }
+        }
+        None => Found::Unread { claims },
+    };
     Ok(around)
 }
 

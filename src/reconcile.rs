@@ -18,7 +18,8 @@ use crate::{
     observe,
     resolve::Effective,
     rest::{self, Shape},
-    situation::{PodState, Situation, Verdict, VolumeState},
+    rollout::Asker,
+    situation::{PodState, Situation, Turn, Verdict, VolumeState},
     status, timers, verify,
 };
 
@@ -39,17 +40,17 @@ pub async fn reconcile(
         pass.reread().await?;
     }
     let mut situation = pass.observe().await?;
-    for _ in 0..MOST_STEPS {
-        match decide(&situation) {
-            Step::Rest(rest) => return pass.rest(&mut situation, rest).await,
-            step => {
-                if let Err(error) = pass.take(step.clone(), &mut situation).await {
-                    return Err(pass.explained(error, &situation, &step).await);
-                }
-            }
-        }
+    let result = pass.settle(&mut situation).await;
+    // What was promised is needed while the place is written down, or the image is still being looked for.
+    if !situation.has_place() && !matches!(situation.verdict, Some(Verdict::Pending { .. })) {
+        ctx.gates.release(&pass.owner.uid);
     }
-    Err(Error::Restless { name: pass.owner.name })
+    result
+}
+
+fn class_of(situation: &Situation) -> Option<&str> {
+    let effective = situation.desired.effective.as_ref().ok()?;
+    effective.class.as_ref().map(|class| class.name.as_str())
 }
 
 /// The shell around the pure steps: it alone talks to the API server.
@@ -61,6 +62,21 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    /// Takes step after step until there is none.
+    async fn settle(&mut self, situation: &mut Situation) -> Result<Option<Timestamp>, Error> {
+        for _ in 0..MOST_STEPS {
+            match decide(situation) {
+                Step::Rest(rest) => return self.rest(situation, rest).await,
+                step => {
+                    if let Err(error) = self.take(step.clone(), situation).await {
+                        return Err(self.explained(error, situation, &step).await);
+                    }
+                }
+            }
+        }
+        Err(Error::Restless { name: self.owner.name.clone() })
+    }
+
     async fn observe(&self) -> Result<Situation, Error> {
         observe::situation(self.ctx, &self.workspace, self.memory).await
     }
@@ -76,6 +92,8 @@ impl Pass<'_> {
                 situation.pod = self.read_pod(situation).await?;
                 situation.is_live = true;
             }
+            Step::TakeTurn(asker) => situation.turn = Some(self.take_turn(situation, *asker)),
+            Step::ConfirmTurn => situation.turn = Some(self.confirm_turn(situation).await?),
             Step::Verify => self.verify(situation).await?,
             Step::RecordStop(_) | Step::RecordLoss(_) | Step::Claim(..) | Step::TakeOver(_) => {
                 self.publish(situation, &step).await?;
@@ -137,6 +155,25 @@ impl Pass<'_> {
             self.memory.written = Some(Arc::clone(&self.workspace));
         }
         Ok(())
+    }
+
+    fn take_turn(&self, situation: &Situation, asker: Asker) -> Turn {
+        match self.ctx.gates.ask(&self.owner.uid, class_of(situation), asker) {
+            Ok(()) => Turn::Granted,
+            Err(closed) => {
+                tracing::debug!(?closed, "no turn in the rollout");
+                Turn::Waits
+            }
+        }
+    }
+
+    async fn confirm_turn(&self, situation: &Situation) -> Result<Turn, Error> {
+        let version = self.workspace.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0);
+        match self.ctx.gates.confirm(&self.owner.uid, class_of(situation), version).await {
+            Some(true) => Ok(Turn::Confirmed),
+            Some(false) => Ok(Turn::Waits),
+            None => Err(Error::Unseen { name: self.owner.name.clone() }),
+        }
     }
 
     async fn verify(&mut self, situation: &mut Situation) -> Result<(), Error> {
@@ -251,10 +288,28 @@ impl Pass<'_> {
                 None => {}
             }
         }
+        if let Some(no) = self.make_policy(effective).await? {
+            return Ok(Some(no));
+        }
         let wanted = build::service::service(&self.owner, effective);
         let live =
             crate::stores::Stores::child(&self.ctx.stores.services, &self.owner.namespace, &self.owner.name);
         apply::children::adjust_service(&self.ctx.client, &self.owner, wanted.as_ref(), live.as_deref()).await
+    }
+
+    /// Before the Pod nobody owns it: see [`build::network_policy`].
+    async fn make_policy(&mut self, effective: &Effective) -> Result<Option<apply::No>, Error> {
+        let Some(network) = &effective.network else { return Ok(None) };
+        let namespace = &self.ctx.settings.operator_namespace;
+        let wanted = build::network_policy::network_policy(&self.owner, network, None, namespace);
+        let live = rest::policy(self.ctx, &self.owner, self.memory);
+        match apply::network_policy::put(&self.ctx.client, &self.owner, &wanted, live.as_deref()).await? {
+            Made::Made(policy) => {
+                self.memory.policy = Some(Arc::new(policy));
+                Ok(None)
+            }
+            Made::Refused(reason, message) => Ok(Some((reason, message))),
+        }
     }
 
     fn refuse(&mut self, situation: &mut Situation, no: apply::No) {

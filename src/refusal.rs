@@ -11,6 +11,7 @@ pub enum Child {
     Pod,
     VolumeClaim,
     Service,
+    NetworkPolicy,
 }
 
 /// How the API server speaks of quotas; the last, of one that nobody has counted yet.
@@ -23,6 +24,7 @@ pub fn of(child: Child, error: &kube::Error) -> Option<(Reason, String)> {
         Child::Pod => Reason::PodRefused,
         Child::VolumeClaim => Reason::VolumeRefused,
         Child::Service => Reason::ServiceRefused,
+        Child::NetworkPolicy => Reason::NetworkPolicyRefused,
     };
     let reason = match status.code {
         403 if is_namespace_terminating(status) => Reason::Terminating,

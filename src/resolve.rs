@@ -3,11 +3,14 @@
 
 pub mod class;
 pub mod desired;
+pub mod draft;
 pub mod effective;
 pub mod merge;
 pub mod suspension;
+pub mod template;
 
 pub use desired::{Desired, resolve};
+pub use draft::Draft;
 pub use effective::Effective;
 pub use suspension::{Run, Suspension};
 
@@ -27,8 +30,14 @@ impl Blocked {
         Self { reason: Reason::InvalidSpec, message: format!("spec.{field}: {why}") }
     }
 
-    /// Whether only a change of the spec mends it.
+    /// Whether only a person mends it, who changes the workspace or what it is measured by.
     pub fn is_terminal(&self) -> bool {
-        self.reason == Reason::InvalidSpec
+        matches!(
+            self.reason,
+            Reason::InvalidSpec
+                | Reason::ClassNotAllowed
+                | Reason::OutOfBounds
+                | Reason::ForbiddenEnvironment
+        )
     }
 }

@@ -11,8 +11,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::names,
+    classes,
     context::{Context, Settings},
-    controller, hash_key,
+    controller,
+    gates::Gates,
+    hash_key,
     readiness::Pending,
     server,
 };
@@ -51,7 +54,8 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     let (stores, writers) = controller::caches();
     let reporter = Reporter { controller: names::FIELD_MANAGER.to_owned(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let context = Context::new(client, stores, settings, Arc::new(Timestamp::now), recorder, key);
+    let (gates, woken) = Gates::new(stores.classes.clone());
+    let context = Context::new(client, stores, settings, Arc::new(Timestamp::now), recorder, key, gates);
     let context = Arc::new(context);
 
     let tasks = TaskTracker::new();
@@ -68,9 +72,11 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
         })
     });
     tasks.close();
+    let classes = classes::run(Arc::clone(&context));
     let overdue = overdue(stop.clone(), context.pending.clone(), context.settings.reconcile_timeout);
     tokio::select! {
-        () = controller::run(context, writers, stop.clone().cancelled_owned()) => {}
+        () = controller::run(Arc::clone(&context), writers, woken, stop.clone().cancelled_owned()) => {}
+        () = classes, if context.settings.class_status => {}
         () = failed.cancelled() => {}
         () = overdue => {}
     }

@@ -12,6 +12,7 @@ use crate::{
     health::Health,
     resize::Resize,
     resolve::Desired,
+    rollout,
     view::PodView,
 };
 
@@ -31,6 +32,8 @@ pub struct Situation {
     /// Whether `pod` and `status` were read from the API server in this pass.
     pub is_live: bool,
     pub verdict: Option<Verdict>,
+    /// What the rollout gate said to a change from outside.
+    pub turn: Option<Turn>,
     /// The API server's "no" to the Pod of the newest claim, or to what it needs.
     pub refusal: Option<Refusal>,
     /// The "no" to what is changed beside or in a living Pod: its Service, its labels.
@@ -103,6 +106,17 @@ pub enum Verdict {
     Declined(Refusal),
 }
 
+/// What the gate said to a change that comes from outside the workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It may go: a place is promised.
+    Granted,
+    /// It has to wait.
+    Waits,
+    /// The place it wrote down is one of those there are.
+    Confirmed,
+}
+
 /// The API server's or the node's "no" to a Pod.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
@@ -135,6 +149,11 @@ impl Situation {
     /// Whether a recorded stop ended, or is ending, the newest incarnation.
     pub fn is_stop_recorded(&self) -> bool {
         self.status.last_stop.as_ref().is_some_and(|stop| stop.incarnation == self.number())
+    }
+
+    /// Whether it takes a place of its class's rollout.
+    pub fn has_place(&self) -> bool {
+        rollout::has_place(&self.status)
     }
 
     /// Whether the loss of the newest incarnation was counted.

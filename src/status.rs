@@ -11,13 +11,16 @@ pub use conditions::{Told, merge};
 pub use progress::deadline;
 pub use worth::is_worth_writing;
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use crate::{
     api::{
         ConditionType, WorkspaceStatus,
         status::{Failures, Stop},
     },
     decide::Step,
-    failure,
+    failure::{self, whole_seconds},
     situation::{PodState, Situation},
 };
 
@@ -46,7 +49,23 @@ pub fn compute(s: &Situation, step: &Step) -> WorkspaceStatus {
     status.conditions = merge(&s.status.conditions, conditions::tell(s, step, &status), s.generation, s.now);
     conditions::hold_back_ready(s, step, &mut status.conditions);
     status.failures = failures(s, step, &status);
+    note_first_ready(&mut status, s.now);
     status
+}
+
+/// The first Ready of a start ends its place in a rollout, in the same write.
+fn note_first_ready(status: &mut WorkspaceStatus, now: Timestamp) {
+    let is_ready = is_ready(status);
+    if let Some(incarnation) = status.incarnation.as_mut().filter(|one| is_ready && one.ready_time.is_none()) {
+        incarnation.ready_time = Some(Time(whole_seconds(now)));
+    }
+}
+
+fn is_ready(status: &WorkspaceStatus) -> bool {
+    status
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == ConditionType::Ready.as_str() && condition.status == "True")
 }
 
 fn ours(s: &Situation) -> Option<&crate::situation::PodFacts> {
@@ -69,10 +88,7 @@ fn last_stop(s: &Situation, step: &Step) -> Option<Stop> {
 
 /// Ten Ready minutes forgive what was before; that is noted when Ready ends, at no write of its own.
 fn failures(s: &Situation, step: &Step, status: &WorkspaceStatus) -> Option<Failures> {
-    let is_ready = status
-        .conditions
-        .iter()
-        .any(|condition| condition.type_ == ConditionType::Ready.as_str() && condition.status == "True");
+    let is_ready = is_ready(status);
     match step {
         Step::RecordLoss(failures) => Some(failures.clone()),
         Step::Claim(_, failures) => failures.clone(),

@@ -11,7 +11,7 @@ use kube::{
 
 use crate::{
     api::{Workspace, WorkspaceClass, names},
-    view::{PodView, ServiceView, VolumeClaimView, label},
+    view::{NetworkPolicyView, PodView, ServiceView, VolumeClaimView, label},
 };
 
 /// The caches.
@@ -21,14 +21,23 @@ pub struct Stores {
     pub probes: Store<PodView>,
     pub volume_claims: Store<VolumeClaimView>,
     pub services: Store<ServiceView>,
+    pub policies: Store<NetworkPolicyView>,
     pub classes: Store<DeserializeGuard<WorkspaceClass>>,
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
 }
 
 impl Stores {
     /// Their names, as far as readiness waits for them.
-    pub const KINDS: &[&str] =
-        &["Workspace", "Pod", "probe Pod", "PersistentVolumeClaim", "Service", "WorkspaceClass", "Namespace"];
+    pub const KINDS: &[&str] = &[
+        "Workspace",
+        "Pod",
+        "probe Pod",
+        "PersistentVolumeClaim",
+        "Service",
+        "NetworkPolicy",
+        "WorkspaceClass",
+        "Namespace",
+    ];
 
     /// The child of kind `K` that carries the workspace's name.
     pub fn child<K>(store: &Store<K>, namespace: &str, name: &str) -> Option<Arc<K>>

@@ -57,6 +57,8 @@ fn of_rest(s: &Situation, rest: &Rest) -> Option<Timestamp> {
         | Rest::Deleting
         | Rest::Former
         | Rest::Suspended(_)
+        // The gate wakes who waits.
+        | Rest::AwaitingTurn
         | Rest::Stopping => None,
     }
 }

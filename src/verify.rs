@@ -1,6 +1,8 @@
 //! Before a serving Pod is stopped for its successor: would the API server take the new one, and can its image be
 //! had? A "no" declines the change and leaves the old Pod serving.
 
+use std::collections::BTreeSet;
+
 use crate::{
     api::{Reason, workspace::ImagePullPolicy},
     apply::{self, Made},
@@ -37,9 +39,7 @@ pub async fn verify(
             Answer::Obtainable => return Ok(Verdict::Accepted { note: None }),
             Answer::Unclear(note) => return Ok(Verdict::Accepted { note: Some(note.to_owned()) }),
             Answer::Pending { until } => return Ok(Verdict::Pending { until }),
-            Answer::Refused(message) => {
-                (Reason::RestartDeclined, format!("image {} can't be had: {message}", effective.image))
-            }
+            Answer::Refused(message) => (Reason::RestartDeclined, message),
         },
     };
     let declined =
@@ -78,10 +78,15 @@ async fn image(
     effective: &Effective,
     memory: &mut Memory,
 ) -> Result<Answer, Error> {
-    let running = pod.view.main().and_then(|main| main.image.as_deref());
-    let is_new = running != Some(&effective.image) || effective.pull_policy == ImagePullPolicy::Always;
+    let running: BTreeSet<&str> = pod.view.images().collect();
+    let mut images = effective.images();
+    images.retain(|image| {
+        image.pull_policy == ImagePullPolicy::Always || !running.contains(image.name.as_str())
+    });
     match &pod.view.spec.node_name {
-        Some(node) if is_new => image_check::check(ctx, owner, effective, node, memory).await,
+        Some(node) if !images.is_empty() => {
+            image_check::check(ctx, owner, effective, images, node, memory).await
+        }
         _ => Ok(Answer::Obtainable),
     }
 }

@@ -1,13 +1,17 @@
 //! Our children as the caches hold them: only the fields something reads. A full Pod costs about 5 KB before its
 //! strings; these cost a fraction, and what is not here can't be relied on by accident.
 
+pub mod network_policy;
 pub mod pod;
 pub mod service;
 pub mod volume_claim;
 
+pub use network_policy::NetworkPolicyView;
 pub use pod::PodView;
 pub use service::ServiceView;
 pub use volume_claim::VolumeClaimView;
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
@@ -44,6 +48,9 @@ pub fn ownership(child: &ObjectMeta, workspace: &str, uid: &str) -> Ownership {
 fn is_workspace(owner: &OwnerReference) -> bool {
     owner.kind == "Workspace" && owner.api_version.split('/').next() == Some(names::GROUP)
 }
+
+/// Labels as the API has them.
+pub type Labels = BTreeMap<String, String>;
 
 /// The value of a label.
 pub fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {

@@ -50,3 +50,8 @@ pub const DEFAULT_MOUNT_PATH: &str = "/workspace";
 
 /// Secret with the key that Secret data is hashed with, in the operator's own namespace.
 pub const HASH_KEY_SECRET: &str = "workspace-operator-hash-key";
+
+/// Name of the operator, and of its Pods' label [`APP_NAME`]: workspaces may reach these through their policies.
+pub const OPERATOR: &str = "workspace-operator";
+/// Port of the operator that programs register at.
+pub const REGISTRATION_PORT: i32 = 8443;

@@ -199,6 +199,11 @@ impl ImagePullPolicy {
             Self::Never => "Never",
         }
     }
+
+    /// The policy of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Always, Self::IfNotPresent, Self::Never].into_iter().find(|policy| policy.as_str() == word)
+    }
 }
 
 /// Whether a workspace runs.

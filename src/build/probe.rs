@@ -8,12 +8,15 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 
-use crate::{api::names, resolve::Effective};
+use crate::{
+    api::names,
+    resolve::{Effective, effective::Image},
+};
 
 use super::Owner;
 
-/// The probe for `effective`'s image on `node`; `question` tells it from one that asks something else.
-pub fn probe(owner: &Owner, effective: &Effective, node: &str, question: &str) -> Pod {
+/// The probe for `images` of `effective`'s on `node`; `question` tells it from one that asks something else.
+pub fn probe(owner: &Owner, effective: &Effective, images: &[Image], node: &str, question: &str) -> Pod {
     let mut labels = owner.labels();
     // Never a workspace's own label: its Service and its owner's watch must not take it for the real one.
     labels.remove(names::WORKSPACE);
@@ -22,6 +25,25 @@ pub fn probe(owner: &Owner, effective: &Effective, node: &str, question: &str) -
     let tiny: BTreeMap<String, Quantity> = [("cpu", "10m"), ("memory", "16Mi")]
         .map(|(name, value)| (name.to_owned(), Quantity(value.to_owned())))
         .into();
+    let wanted = &effective.pod;
+    let main = wanted.containers.iter().find(|container| container.name == names::MAIN_CONTAINER);
+    let containers = images
+        .iter()
+        .enumerate()
+        .map(|(index, image)| Container {
+            name: if index == 0 { names::MAIN_CONTAINER.to_owned() } else { format!("image-{index}") },
+            image: Some(image.name.clone()),
+            image_pull_policy: Some(image.pull_policy.as_str().to_owned()),
+            command: Some(vec!["/workspace-operator-looks-for-the-image".to_owned()]),
+            security_context: main.and_then(|main| main.security_context.clone()),
+            resources: Some(ResourceRequirements {
+                requests: Some(tiny.clone()),
+                limits: Some(tiny.clone()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        })
+        .collect();
     Pod {
         metadata: ObjectMeta {
             generate_name: Some(format!("{}-image-", owner.name)),
@@ -33,26 +55,17 @@ pub fn probe(owner: &Owner, effective: &Effective, node: &str, question: &str) -
         },
         spec: Some(PodSpec {
             node_name: Some(node.to_owned()),
-            containers: vec![Container {
-                name: names::MAIN_CONTAINER.to_owned(),
-                image: Some(effective.image.clone()),
-                image_pull_policy: Some(effective.pull_policy.as_str().to_owned()),
-                command: Some(vec!["/workspace-operator-looks-for-the-image".to_owned()]),
-                security_context: effective.spec.security_context.clone(),
-                resources: Some(ResourceRequirements {
-                    requests: Some(tiny.clone()),
-                    limits: Some(tiny),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }],
+            containers,
             restart_policy: Some("Never".to_owned()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
             termination_grace_period_seconds: Some(0),
-            service_account_name: effective.spec.service_account_name.clone(),
-            image_pull_secrets: (!effective.spec.image_pull_secrets.is_empty())
-                .then(|| effective.spec.image_pull_secrets.clone()),
+            service_account_name: wanted.service_account_name.clone(),
+            image_pull_secrets: wanted.image_pull_secrets.clone(),
+            // As the Pod itself: where only such Pods are admitted, or on such a node.
+            security_context: wanted.security_context.clone(),
+            host_users: wanted.host_users,
+            tolerations: wanted.tolerations.clone(),
             ..Default::default()
         }),
         status: None,

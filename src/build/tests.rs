@@ -85,7 +85,8 @@ fn the_volume_claims() {
 
 #[test]
 fn the_probe() {
-    insta::assert_yaml_snapshot!(probe::probe(&owner(), &effective(full()), "node-7", "q"));
+    let effective = effective(full());
+    insta::assert_yaml_snapshot!(probe::probe(&owner(), &effective, &effective.images(), "node-7", "q"));
 }
 
 proptest! {

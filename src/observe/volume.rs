@@ -1,11 +1,14 @@
 //! The state of the volume.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Api;
 
 use crate::{
     adjust,
     api::{ConditionStatus, ConditionType, Reason, WorkspaceStatus},
+    bounds::{LabelsOf, Referent},
     build::{self, Owner},
     context::Context,
     error::Error,
@@ -91,4 +94,23 @@ pub(super) async fn existing(ctx: &Context, namespace: &str, name: &str) -> Resu
         Some(claim) if claim.status.phase.as_deref() == Some("Bound") => ExistingClaim::Bound,
         Some(_) => ExistingClaim::Pending,
     })
+}
+
+/// The labels of the claims among `referents`, as far as there are any.
+pub(super) async fn labels(
+    ctx: &Context,
+    namespace: &str,
+    referents: BTreeSet<Referent>,
+) -> Result<BTreeMap<String, LabelsOf>, Error> {
+    let api: Api<VolumeClaimView> = Api::namespaced(ctx.client.clone(), namespace);
+    let mut labels = BTreeMap::new();
+    for referent in referents {
+        let Referent::VolumeClaim(name) = referent else { continue };
+        let claim = api.get_opt(&name).await.map_err(Error::call("get", "PersistentVolumeClaim", &name))?;
+        let of = claim.map_or(LabelsOf::Missing, |claim| {
+            LabelsOf::Present(claim.metadata.labels.unwrap_or_default())
+        });
+        labels.insert(name, of);
+    }
+    Ok(labels)
 }

@@ -1,44 +1,95 @@
-//! Which class a workspace has.
+//! Which class a workspace has, and whether it may have it.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Resource, core::DeserializeGuard};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use kube::{
+    Resource,
+    core::{DeserializeGuard, Selector, SelectorExt},
+};
 
 use crate::{
     api::{Reason, WorkspaceClass, WorkspaceSpec, names, status::ClassRef},
-    view::annotation,
+    view::{Labels, annotation},
 };
 
-use super::Blocked;
+use super::{Blocked, draft::Offer};
 
-/// The class of a workspace: the one it names, else the default class, else none.
-pub fn choose<'a>(
-    spec: &WorkspaceSpec,
-    classes: &'a [Arc<DeserializeGuard<WorkspaceClass>>],
-) -> Result<Option<&'a WorkspaceClass>, Blocked> {
+type Guarded = Arc<DeserializeGuard<WorkspaceClass>>;
+
+/// The class of a workspace: the one it names, else the default class, else none. A class that is given could be
+/// read, and is for the workspace's namespace.
+pub fn choose(spec: &WorkspaceSpec, offer: &Offer) -> Result<Option<Guarded>, Blocked> {
     let not_found = |message: String| Blocked { reason: Reason::ClassNotFound, message };
     let chosen = match &spec.class_name {
         Some(name) => {
-            let named = classes.iter().find(|class| class.meta().name.as_ref() == Some(name));
+            let named = offer.classes.iter().find(|class| class.meta().name.as_ref() == Some(name));
             Some(named.ok_or_else(|| not_found(format!("there is no WorkspaceClass {name}")))?)
         }
-        None => classes
-            .iter()
-            .filter(|class| annotation(class.meta(), names::DEFAULT_CLASS) == Some("true"))
-            .min_by_key(|class| (created(class.meta()), class.meta().name.clone())),
+        None => default(&offer.classes),
+    };
+    let Some(chosen) = chosen else {
+        return if offer.require_class {
+            let message = "a class is required here: className names none, and no class is marked as default";
+            Err(not_found(message.to_owned()))
+        } else {
+            Ok(None)
+        };
     };
     // A class that can't be read is still the one that is meant: going on without it would restart whoever has it.
-    chosen.map(|class| class.0.as_ref()).transpose().map_err(|invalid| {
+    let class = chosen.0.as_ref().map_err(|invalid| {
         let name = invalid.metadata.name.as_deref().unwrap_or_default();
         not_found(format!("WorkspaceClass {name} can't be read: {invalid}"))
+    })?;
+    is_allowed(class, &offer.namespace_labels)?;
+    Ok(Some(Arc::clone(chosen)))
+}
+
+fn is_allowed(class: &WorkspaceClass, namespace: &Labels) -> Result<(), Blocked> {
+    let Some(selector) = &class.spec.allowed_namespaces else { return Ok(()) };
+    let name = class.metadata.name.as_deref().unwrap_or_default();
+    let parsed = Selector::try_from(selector.clone()).map_err(|error| Blocked {
+        reason: Reason::InvalidSpec,
+        message: format!("WorkspaceClass {name}: spec.allowedNamespaces: {error}"),
+    })?;
+    if parsed.matches(namespace) {
+        return Ok(());
+    }
+    Err(Blocked {
+        reason: Reason::ClassNotAllowed,
+        message: format!(
+            "WorkspaceClass {name} is not for this namespace, whose labels don't match allowedNamespaces ({})",
+            shown(selector)
+        ),
     })
 }
 
-/// The older of two default classes wins: a second one marked by mistake moves nobody.
+/// A selector as `kubectl -l` takes it.
+fn shown(selector: &LabelSelector) -> String {
+    Selector::try_from(selector.clone()).map(|selector| selector.to_string()).unwrap_or_default()
+}
+
+/// The class for workspaces that name none. The older of two wins: a second one marked by mistake moves nobody.
+pub fn default(classes: &[Guarded]) -> Option<&Guarded> {
+    classes
+        .iter()
+        .filter(|class| is_marked_default(class.meta()))
+        .min_by_key(|class| (created(class.meta()), class.meta().name.clone()))
+}
+
+/// Whether a class is marked as the default one.
+pub fn is_marked_default(class: &ObjectMeta) -> bool {
+    annotation(class, names::DEFAULT_CLASS) == Some("true")
+}
+
 fn created(class: &ObjectMeta) -> Timestamp {
     class.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0)
+}
+
+/// The name of a class, for messages.
+pub fn name(class: Option<&WorkspaceClass>) -> &str {
+    class.and_then(|class| class.metadata.name.as_deref()).unwrap_or_default()
 }
 
 /// The class as it is noted in a claim.

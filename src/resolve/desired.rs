@@ -1,21 +1,22 @@
 //! Everything that is wanted of one workspace.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::core::DeserializeGuard;
 
 use crate::{
-    api::{Reason, Workspace, WorkspaceClass, WorkspaceSpec, WorkspaceStatus, names},
-    references::{self, Content, HashKey, ReferencesHash, Source},
+    api::{Reason, Workspace, WorkspaceStatus, names},
+    forbidden_env::ForbiddenEnv,
     restart::{self, Requested},
     view::annotation,
 };
 
 use super::{
-    Blocked, class,
+    Blocked,
+    draft::Draft,
     effective::{self, Effective},
     suspension::{self, Annotations, Run},
+    template::{self, Found},
 };
 
 /// What is wanted of one workspace.
@@ -33,10 +34,8 @@ pub struct Desired {
 /// What surrounds a workspace and has a say.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    pub classes: Vec<Arc<DeserializeGuard<WorkspaceClass>>>,
     pub namespace_annotations: Annotations,
-    /// What the environment refers to; none where the operator does not look at it.
-    pub references: Option<(HashKey, BTreeMap<Source, Content>)>,
+    pub found: Found,
     /// Whether `storage.existingClaim` exists; asked only where it is named.
     pub existing_claim: ExistingClaim,
 }
@@ -52,19 +51,21 @@ pub enum ExistingClaim {
     Bound,
 }
 
-/// Resolves `workspace` at `now`.
-pub fn resolve(workspace: &Workspace, around: &Surroundings, now: Timestamp) -> Desired {
+/// Resolves `workspace`, of which `draft` was made, at `now`.
+pub fn resolve(
+    workspace: &Workspace,
+    draft: Result<Draft, Blocked>,
+    around: &Surroundings,
+    forbidden: &ForbiddenEnv,
+    now: Timestamp,
+) -> Desired {
     let spec = &workspace.spec;
     let no_annotations = Annotations::new();
     let annotations = workspace.metadata.annotations.as_ref().unwrap_or(&no_annotations);
     let default_status = WorkspaceStatus::default();
     let status = workspace.status.as_ref().unwrap_or(&default_status);
-    let merged = merged_spec(workspace, &around.classes);
-    let progress_deadline = effective::progress_deadline(merged.as_ref().map_or(spec, |(merged, _)| merged));
-    let (references, missing) = match &merged {
-        Ok((merged, _)) => references(merged, around),
-        Err(_) => (None, None),
-    };
+    let progress_deadline = effective::progress_deadline(draft.as_ref().map_or(spec, |draft| &draft.spec));
+    let missing = draft.as_ref().ok().and_then(|draft| missing(draft, around));
     Desired {
         run: suspension::run(spec, annotations, &around.namespace_annotations),
         restart: restart::requested(
@@ -74,33 +75,17 @@ pub fn resolve(workspace: &Workspace, around: &Surroundings, now: Timestamp) -> 
             now,
         ),
         progress_deadline,
-        effective: merged.and_then(|(merged, class)| Effective::check(merged, class, references)),
+        effective: draft.and_then(|draft| Effective::of(&draft, &around.found, forbidden)),
         missing,
     }
 }
 
-/// The spec with its class merged in. Also what decides which references to look up.
-pub fn merged_spec<'a>(
-    workspace: &Workspace,
-    classes: &'a [Arc<DeserializeGuard<WorkspaceClass>>],
-) -> Result<(WorkspaceSpec, Option<&'a WorkspaceClass>), Blocked> {
-    let class = class::choose(&workspace.spec, classes)?;
-    Ok((effective::merged(&workspace.spec, class)?, class))
-}
-
-/// The hash over what `spec` refers to, or what of it is missing.
-fn references(spec: &WorkspaceSpec, around: &Surroundings) -> (Option<ReferencesHash>, Option<Blocked>) {
+/// What `draft` refers to and is not there.
+fn missing(draft: &Draft, around: &Surroundings) -> Option<Blocked> {
     let missing = |message: String| Some(Blocked { reason: Reason::ReferenceMissing, message });
-    let claim = spec.storage.as_ref().and_then(|storage| storage.existing_claim.as_ref());
+    let claim = draft.spec.storage.as_ref().and_then(|storage| storage.existing_claim.as_ref());
     if let (Some(name), ExistingClaim::Missing) = (claim, around.existing_claim) {
-        return (None, missing(format!("PersistentVolumeClaim {name} does not exist")));
+        return missing(format!("PersistentVolumeClaim {name} does not exist"));
     }
-    let wanted = references::of(spec);
-    match &around.references {
-        Some((key, contents)) if !wanted.is_empty() => match references::hash(&wanted, contents, key) {
-            Ok(hash) => (Some(hash), None),
-            Err(absent) => (None, missing(absent.0)),
-        },
-        _ => (None, None),
-    }
+    template::missing(draft, &around.found)
 }

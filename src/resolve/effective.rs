@@ -2,36 +2,57 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::{api::core::v1::PodSpec, apimachinery::pkg::api::resource::Quantity};
 use kube_quantity::ParsedQuantity;
 
 use crate::{
     api::{
-        WorkspaceClass, WorkspaceSpec, names,
+        WorkspaceClass, WorkspaceSpec,
+        class::{Network, NetworkPolicyMode},
+        names,
         status::ClassRef,
-        workspace::{AccessMode, ImagePullPolicy, ServiceType, Storage, UpdateStrategyType, WhenDeleted},
+        workspace::{
+            AccessMode, ImagePullPolicy, PodMetadata, ServiceType, Storage, UpdateStrategyType, WhenDeleted,
+        },
     },
-    inputs::Inputs,
-    references::ReferencesHash,
+    forbidden_env::ForbiddenEnv,
+    inputs::{self, Inputs, OfClass},
 };
 
-use super::{Blocked, class, merge::merge};
+use super::{
+    Blocked, class,
+    draft::Draft,
+    merge::merge,
+    template::{self, Found},
+};
 
 /// What is wanted of the Pod and its companions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effective {
     pub class: Option<ClassRef>,
     pub image: String,
-    pub pull_policy: ImagePullPolicy,
     pub volume: Option<Volume>,
     /// The kind of Service; none without ports.
     pub service: Option<ServiceType>,
+    /// What the network policy lets through; none where the operator makes none.
+    pub network: Option<Network>,
     pub strategy: UpdateStrategyType,
     pub inputs: Inputs,
+    /// Hash over what the workspace itself says.
+    pub own: String,
     /// CPU and memory that were set, as `requests.cpu`.
     pub compute: BTreeMap<String, Quantity>,
-    /// The merged spec, for everything that goes into the Pod as it stands.
+    /// The Pod's spec: with overlays, no `envFrom`, and standing on the security floor.
+    pub pod: PodSpec,
+    /// The merged spec.
     pub spec: WorkspaceSpec,
+}
+
+/// An image, and when it is pulled.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Image {
+    pub name: String,
+    pub pull_policy: ImagePullPolicy,
 }
 
 /// The volume and where it is mounted.
@@ -59,11 +80,40 @@ pub struct OwnVolume {
 
 /// The workspace's spec with the defaults of its class filled in.
 pub fn merged(spec: &WorkspaceSpec, class: Option<&WorkspaceClass>) -> Result<WorkspaceSpec, Blocked> {
-    let Some(defaults) = class.and_then(|class| class.spec.defaults.as_ref()) else {
-        return Ok(spec.clone());
+    let Some(class) = class else { return Ok(spec.clone()) };
+    let mut merged = match &class.spec.defaults {
+        Some(defaults) => with_defaults(spec, defaults)?,
+        None => spec.clone(),
     };
+    add_metadata(&mut merged, class);
+    Ok(merged)
+}
+
+fn with_defaults(spec: &WorkspaceSpec, defaults: &WorkspaceSpec) -> Result<WorkspaceSpec, Blocked> {
     let json = |spec: &WorkspaceSpec| serde_json::to_value(spec).map_err(|error| unreadable(&error));
     serde_json::from_value(merge(&json(defaults)?, &json(spec)?)).map_err(|error| unreadable(&error))
+}
+
+/// The labels and annotations of a class's overlay, below those of the workspace.
+fn add_metadata(spec: &mut WorkspaceSpec, class: &WorkspaceClass) {
+    let Some(PodMetadata { labels, annotations }) =
+        class.spec.pod_template.as_ref().and_then(|template| template.metadata.clone())
+    else {
+        return;
+    };
+    let own = spec.pod_template.get_or_insert_default().metadata.get_or_insert_default();
+    for (key, value) in labels {
+        own.labels.entry(key).or_insert(value);
+    }
+    for (key, value) in annotations {
+        own.annotations.entry(key).or_insert(value);
+    }
+}
+
+fn network(class: Option<&WorkspaceClass>) -> Option<Network> {
+    let spec = &class?.spec;
+    let is_managed = spec.network_policy == Some(NetworkPolicyMode::Managed);
+    is_managed.then(|| spec.network.clone().unwrap_or_default())
 }
 
 fn unreadable(error: &serde_json::Error) -> Blocked {
@@ -78,25 +128,32 @@ pub fn progress_deadline(spec: &WorkspaceSpec) -> Duration {
 }
 
 impl Effective {
-    /// Checks the merged `spec`.
-    pub fn check(
-        spec: WorkspaceSpec,
-        class: Option<&WorkspaceClass>,
-        references: Option<ReferencesHash>,
-    ) -> Result<Self, Blocked> {
+    /// Checks `draft` against what its references were found to be. Operator-wide, `forbidden` names no variable.
+    pub fn of(draft: &Draft, found: &Found, forbidden: &ForbiddenEnv) -> Result<Self, Blocked> {
+        let spec = &draft.spec;
         let image =
             spec.image.clone().filter(|image| !image.trim().is_empty()).ok_or_else(|| {
                 Blocked::invalid("image", "neither the workspace nor its class names an image")
             })?;
-        let pull_policy = spec.image_pull_policy.unwrap_or_else(|| default_pull_policy(&image));
-        let volume = spec.storage.as_ref().map(volume).transpose()?.flatten();
         let service = (!spec.ports.is_empty())
             .then(|| spec.service.as_ref().and_then(|service| service.type_).unwrap_or_default());
         let strategy = spec.update_strategy.as_ref().and_then(|strategy| strategy.type_).unwrap_or_default();
-        let compute = compute(&spec)?;
-        let inputs = Inputs::of(&spec, references);
-        let class = class.map(class::reference);
-        Ok(Self { class, image, pull_policy, volume, service, strategy, inputs, compute, spec })
+        let compute = compute(spec)?;
+        let (references, pod) = template::finish(draft, found, forbidden)?;
+        let of_class = draft.class().map(OfClass::of).unwrap_or_default();
+        Ok(Self {
+            class: draft.class().map(class::reference),
+            image,
+            volume: draft.volume.clone(),
+            service,
+            network: network(draft.class()),
+            strategy,
+            inputs: Inputs::of(spec, of_class, references),
+            own: inputs::own_hash(&draft.own),
+            compute,
+            pod,
+            spec: spec.clone(),
+        })
     }
 
     /// The own volume claim, if that is what is mounted.
@@ -105,6 +162,22 @@ impl Effective {
             VolumeSource::Own(own) => Some(own),
             VolumeSource::Existing(_) => None,
         }
+    }
+
+    /// Every image of the Pod, once.
+    pub fn images(&self) -> Vec<Image> {
+        let containers = self.pod.containers.iter().chain(self.pod.init_containers.iter().flatten());
+        let mut images: Vec<Image> = Vec::new();
+        for container in containers {
+            let Some(name) = &container.image else { continue };
+            let given = container.image_pull_policy.as_deref().and_then(ImagePullPolicy::parse);
+            let pull_policy = given.unwrap_or_else(|| default_pull_policy(name));
+            let image = Image { name: name.clone(), pull_policy };
+            if !images.contains(&image) {
+                images.push(image);
+            }
+        }
+        images
     }
 
     /// The existing claim, if that is what is mounted.
@@ -123,7 +196,8 @@ fn default_pull_policy(image: &str) -> ImagePullPolicy {
     if is_moving { ImagePullPolicy::Always } else { ImagePullPolicy::IfNotPresent }
 }
 
-fn volume(storage: &Storage) -> Result<Option<Volume>, Blocked> {
+/// The volume that `storage` asks for.
+pub(super) fn volume(storage: &Storage) -> Result<Option<Volume>, Blocked> {
     let mount_path = storage.mount_path.clone().unwrap_or_else(|| names::DEFAULT_MOUNT_PATH.to_owned());
     let source = match (&storage.existing_claim, &storage.size) {
         (Some(name), _) => VolumeSource::Existing(name.clone()),
@@ -179,9 +253,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::resolve::draft::Offer;
 
     fn check(spec: serde_json::Value) -> Result<Effective, Blocked> {
-        Effective::check(serde_json::from_value(spec).unwrap(), None, None)
+        let workspace = crate::fixtures::workspace(spec, crate::api::WorkspaceStatus::default());
+        let draft = Draft::of(&workspace, &Offer::default())?;
+        Effective::of(&draft, &Found::NotAsked, &ForbiddenEnv::default())
     }
 
     #[test]
@@ -201,7 +278,7 @@ mod tests {
             ("host:5000/a:1", ImagePullPolicy::IfNotPresent),
             ("a@sha256:0", ImagePullPolicy::IfNotPresent),
         ] {
-            assert_eq!(check(json!({"image": image})).unwrap().pull_policy, policy, "{image}");
+            assert_eq!(check(json!({"image": image})).unwrap().images()[0].pull_policy, policy, "{image}");
         }
     }
 

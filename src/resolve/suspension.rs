@@ -19,6 +19,8 @@ pub enum Run {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspension {
     pub reason: Reason,
+    /// Whether holds on the namespace, and nothing of the workspace itself, keep it stopped.
+    pub is_namespace_s: bool,
     pub message: String,
 }
 
@@ -27,17 +29,20 @@ pub fn run(spec: &WorkspaceSpec, workspace: &Annotations, namespace: &Annotation
     if spec.run_state == Some(RunState::Stopped) {
         return Run::Suspended(Suspension {
             reason: Reason::Stopped,
+            is_namespace_s: false,
             message: "spec.runState is Stopped".to_owned(),
         });
     }
     let mut holds: Vec<String> = holds(workspace).map(|(actor, why)| described(actor, why)).collect();
+    let is_namespace_s = holds.is_empty();
     holds.extend(
         self::holds(namespace).map(|(actor, why)| format!("{} on the namespace", described(actor, why))),
     );
     if holds.is_empty() {
         return Run::Running;
     }
-    Run::Suspended(Suspension { reason: Reason::Held, message: format!("held by {}", holds.join("; ")) })
+    let message = format!("held by {}", holds.join("; "));
+    Run::Suspended(Suspension { reason: Reason::Held, is_namespace_s, message })
 }
 
 /// Annotations as the API has them.

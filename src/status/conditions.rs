@@ -52,7 +52,9 @@ pub fn merge(old: &[Condition], told: Vec<Told>, generation: Option<i64>, now: T
 /// `kubectl wait --for=condition=Ready` goes on waiting.
 pub(super) fn hold_back_ready(s: &Situation, step: &Step, conditions: &mut [Condition]) {
     let waits = match step {
-        Step::Rest(Rest::Settled(Some(waiting))) => !matches!(waiting, Waiting::Strategy { .. }),
+        Step::Rest(Rest::Settled(Some(waiting))) => {
+            !matches!(waiting, Waiting::Strategy { .. } | Waiting::Turn { .. })
+        }
         _ => false,
     };
     let before = s.condition(ConditionType::Ready).and_then(|ready| ready.observed_generation);
@@ -180,7 +182,13 @@ fn pod_ready(s: &Situation, step: &Step) -> Said {
 
 fn suspended(s: &Situation, step: &Step) -> Said {
     match (&s.desired.run, step) {
-        (_, Step::Rest(Rest::Suspended(why))) => said(ConditionStatus::True, why.reason, &why.message),
+        (_, Step::Rest(Rest::Suspended(why))) => {
+            let reason = if why.is_namespace_s { Reason::NamespaceHeld } else { why.reason };
+            said(ConditionStatus::True, reason, &why.message)
+        }
+        (_, Step::Rest(Rest::AwaitingTurn)) => {
+            said(ConditionStatus::False, Reason::AwaitingRollout, "the hold on the namespace has ended")
+        }
         (Run::Suspended(why), _) => said(ConditionStatus::False, Reason::Stopping, &why.message),
         (Run::Running, _) => said(ConditionStatus::False, Reason::NotSuspended, ""),
     }
@@ -193,6 +201,9 @@ fn up_to_date(s: &Situation, step: &Step) -> Said {
         Step::Rest(Rest::Settled(Some(waiting))) => match waiting {
             Waiting::Strategy { what } => {
                 no(Reason::AwaitingRestart, &format!("{what}; waits for the next start"))
+            }
+            Waiting::Turn { what } => {
+                no(Reason::AwaitingRollout, &format!("{what}; {}", ready::awaits_turn(s)))
             }
             // While it is asked again, the last answer stands.
             Waiting::Image { what, .. } => match standing_refusal(s) {

@@ -44,7 +44,7 @@ pub(super) fn progress(
                 Some(refusal) => (reconciling_since(s), refusal.message.clone()),
                 None => return Progress::Settled,
             },
-            Some(Waiting::Strategy { .. }) => return Progress::Settled,
+            Some(Waiting::Strategy { .. } | Waiting::Turn { .. }) => return Progress::Settled,
             Some(Waiting::Image { .. }) => {
                 let message = standing_refusal(s).unwrap_or("the new image is being looked for");
                 (reconciling_since(s), message.to_owned())
@@ -73,7 +73,7 @@ pub(super) fn progress(
 fn stuck_or_settled(s: &Situation, step: &Step) -> Option<Progress> {
     let stalled = |reason, message: &str| Some(Progress::Stalled { reason, message: message.to_owned() });
     match step {
-        Step::Rest(Rest::Suspended(_)) => return Some(Progress::Settled),
+        Step::Rest(Rest::Suspended(_) | Rest::AwaitingTurn) => return Some(Progress::Settled),
         Step::Rest(Rest::Blocked(blocked) | Rest::Settled(Some(Waiting::Blocked(blocked))))
             if blocked.is_terminal() =>
         {
@@ -99,7 +99,7 @@ fn stuck_or_settled(s: &Situation, step: &Step) -> Option<Progress> {
 
 /// Refusals that nothing but a changed spec, policy or name mends.
 fn is_for_a_person(reason: Reason) -> bool {
-    matches!(reason, Reason::PodRefused | Reason::VolumeRefused | Reason::ServiceRefused)
+    matches!(reason, Reason::PodRefused | Reason::VolumeRefused | Reason::ServiceRefused | Reason::NetworkPolicyRefused)
 }
 
 fn waiting(step: &Step) -> Option<&Waiting> {

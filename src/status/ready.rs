@@ -22,6 +22,7 @@ pub(super) fn obstacle(s: &Situation, step: &Step) -> Option<Obstacle> {
             some(Reason::Terminating, "the Pod of a former workspace of this name is still being deleted")
         }
         Step::Rest(Rest::Suspended(why)) => Some((why.reason, why.message.clone())),
+        Step::Rest(Rest::AwaitingTurn) => Some((Reason::AwaitingRollout, awaits_turn(s))),
         Step::RecordStop(stop) => Some((Reason::Stopping, stop.message.clone())),
         Step::Rest(Rest::Stopping) | Step::Delete { .. } => Some(stopping(s)),
         Step::Rest(Rest::Blocked(blocked)) => Some((blocked.reason, blocked.message.clone())),
@@ -31,9 +32,24 @@ pub(super) fn obstacle(s: &Situation, step: &Step) -> Option<Obstacle> {
         Step::RecordLoss(failures) => Some(backing_off(failures)),
         Step::Rest(Rest::Refused(refusal)) => Some((refusal.reason, refusal.message.clone())),
         Step::Claim(..) | Step::Start => Some(starting(s)),
-        Step::Rest(Rest::Settled(_)) | Step::TakeOver(_) | Step::Verify | Step::ReadPod | Step::ReadBoth => {
+        Step::Rest(Rest::Settled(_))
+        | Step::TakeOver(_)
+        | Step::TakeTurn(_)
+        | Step::ConfirmTurn
+        | Step::Verify
+        | Step::ReadPod
+        | Step::ReadBoth => {
             ours(s).map_or_else(|| Some(starting(s)), |pod| of_pod(s, pod))
         }
+    }
+}
+
+/// The same words whatever the gate waits for itself: hundreds that wait must not write whenever that changes. The
+/// class's status tells it.
+pub(super) fn awaits_turn(s: &Situation) -> String {
+    match s.desired.effective.as_ref().ok().and_then(|effective| effective.class.as_ref()) {
+        Some(class) => format!("waits for its turn in the rollout of class {}", class.name),
+        None => "waits for its turn among the workspaces without a class".to_owned(),
     }
 }
 

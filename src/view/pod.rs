@@ -31,6 +31,7 @@ pub struct PodView {
 pub struct Spec {
     pub node_name: Option<String>,
     pub containers: Vec<Container>,
+    pub init_containers: Vec<Container>,
 }
 
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -140,6 +141,11 @@ impl PodView {
     /// The main container as specified.
     pub fn main(&self) -> Option<&Container> {
         self.spec.containers.iter().find(|container| container.name == names::MAIN_CONTAINER)
+    }
+
+    /// The images of all its containers.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        self.spec.containers.iter().chain(&self.spec.init_containers).filter_map(|one| one.image.as_deref())
     }
 
     /// The main container's status.

@@ -208,12 +208,29 @@ async fn a_default_class_that_can_not_be_read_any_more_restarts_nobody(world: Wo
 }
 
 /// The name of a class of this world.
-fn own(world: &World, name: &str) -> String {
+pub fn own(world: &World, name: &str) -> String {
     format!("{}-{name}", world.namespace)
 }
 
-fn classes(world: &World) -> Api<WorkspaceClass> {
+pub fn classes(world: &World) -> Api<WorkspaceClass> {
     Api::all(world.client.clone())
+}
+
+/// Creates a class with this spec.
+pub async fn create_with(world: &World, name: &str, spec: Value) {
+    let class = json!({
+        "apiVersion": "workspaces.dev/v1alpha1",
+        "kind": "WorkspaceClass",
+        "metadata": {"name": name},
+        "spec": spec,
+    });
+    let class = serde_json::from_value(class).unwrap();
+    classes(world).create(&PostParams::default(), &class).await.unwrap();
+}
+
+/// Changes a class by a merge patch.
+pub async fn patch(world: &World, name: &str, body: Value) {
+    classes(world).patch(name, &PatchParams::default(), &Patch::Merge(body)).await.unwrap();
 }
 
 async fn create(world: &World, name: &str, defaults: Value) {
@@ -251,7 +268,7 @@ async fn change(world: &World, name: &str, defaults: Value) {
     classes(world).patch(name, &PatchParams::default(), &patch).await.unwrap();
 }
 
-async fn delete(world: &World, name: &str) {
+pub async fn delete(world: &World, name: &str) {
     classes(world).delete(name, &DeleteParams::default()).await.unwrap();
 }
 

@@ -28,6 +28,7 @@ macro_rules! scenarios_in_memory {
     };
 }
 
+mod availability;
 mod pod_history;
 mod world;
 
@@ -40,9 +41,11 @@ mod faults;
 mod holds;
 mod image_check;
 mod in_place;
+mod network_policy;
 mod references;
 mod restart;
 mod restart_midway;
+mod rollout;
 mod shutdown;
 mod stop;
 mod takeover;

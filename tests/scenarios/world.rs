@@ -103,7 +103,12 @@ impl World {
     }
 
     fn new(client: Client, operator_client: Client, log: Log, namespace: String, ground: Ground) -> Self {
-        let settings = Settings { namespace: Some(namespace.clone()), ..Settings::default() };
+        let settings = Settings {
+            namespace: Some(namespace.clone()),
+            // Classes are shared by all worlds of a cluster.
+            class_status: false,
+            ..Settings::default()
+        };
         let pods = PodHistory::begin(client.clone(), &namespace);
         Self {
             client,

@@ -1,0 +1,146 @@
+//! A workspace with its class and overlays merged in, as far as that goes without looking at what it refers to.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use k8s_openapi::api::core::v1::PodSpec;
+use kube::core::DeserializeGuard;
+use serde_json::Value;
+
+use crate::{
+    api::{Reason, Workspace, WorkspaceClass, WorkspaceSpec, class::PodSecurity},
+    bounds::{Bounds, Referent},
+    floor::{Floor, Token},
+    overlay, pod_spec,
+    references::{self, Source, SourceKind},
+    view::Labels,
+};
+
+use super::{
+    Blocked, class,
+    effective::{self, Volume},
+};
+
+type Guarded = Arc<DeserializeGuard<WorkspaceClass>>;
+
+/// What a platform offers to the workspaces of one namespace.
+#[derive(Clone, Debug, Default)]
+pub struct Offer {
+    pub classes: Vec<Guarded>,
+    pub namespace_labels: Labels,
+    /// Whether a workspace without a class is refused.
+    pub require_class: bool,
+}
+
+/// A workspace with its class merged in.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// What the workspace itself says.
+    pub own: WorkspaceSpec,
+    /// The same with its class's defaults.
+    pub spec: WorkspaceSpec,
+    pub class: Option<Guarded>,
+    pub bounds: Bounds,
+    pub volume: Option<Volume>,
+    /// The workspace's own overlay.
+    pub own_overlay: Option<PodSpec>,
+    /// The Pod with all overlays, before its references are known and its security is seen to.
+    pub pod: PodSpec,
+}
+
+impl Draft {
+    /// Merges `workspace` with its class.
+    pub fn of(workspace: &Workspace, offer: &Offer) -> Result<Self, Blocked> {
+        let own = &workspace.spec;
+        let class = class::choose(own, offer)?;
+        let readable = class.as_deref().and_then(|class| class.0.as_ref().ok());
+        let spec = effective::merged(own, readable)?;
+        let volume = spec.storage.as_ref().map(effective::volume).transpose()?.flatten();
+        let name = workspace.metadata.name.as_deref().unwrap_or_default();
+        let base = pod_spec::base(name, &spec, volume.as_ref());
+        let (pod, own_overlay) = with_overlays(base, own, readable)?;
+        let bounds = bounds(readable)?;
+        Ok(Self { own: own.clone(), spec, class, bounds, volume, own_overlay, pod })
+    }
+
+    /// The class, which could be read.
+    pub fn class(&self) -> Option<&WorkspaceClass> {
+        self.class.as_ref()?.0.as_ref().ok()
+    }
+
+    /// The Secrets and ConfigMaps whose data, or whose labels, have a say.
+    pub fn sources(&self) -> BTreeSet<Source> {
+        let environment = references::of(&self.pod).into_iter().map(|reference| reference.source);
+        let bounded = self.referents().into_iter().filter_map(|referent| match referent {
+            Referent::Secret(name) => Some(Source { kind: SourceKind::Secret, name }),
+            Referent::ConfigMap(name) => Some(Source { kind: SourceKind::ConfigMap, name }),
+            Referent::VolumeClaim(_) => None,
+        });
+        environment.chain(bounded).collect()
+    }
+
+    /// What the bounds want to know the labels of.
+    pub fn referents(&self) -> BTreeSet<Referent> {
+        self.bounds.needs(&self.own, self.own_overlay.as_ref())
+    }
+
+    /// The least security of the Pod. Without a class nobody said that there may be a token.
+    pub fn floor(&self) -> Floor {
+        let class = self.class();
+        Floor {
+            profile: class.and_then(|class| class.spec.pod_security).unwrap_or(PodSecurity::Baseline),
+            user_namespace: class.and_then(|class| class.spec.user_namespace).unwrap_or(false),
+            token: if class.is_some() { Token::Allowed } else { Token::Refused },
+        }
+    }
+}
+
+/// The Pod with the class's overlay, then the workspace's own; and the latter by itself.
+fn with_overlays(
+    base: PodSpec,
+    own: &WorkspaceSpec,
+    class: Option<&WorkspaceClass>,
+) -> Result<(PodSpec, Option<PodSpec>), Blocked> {
+    let invalid = |place: &str, why: String| Blocked {
+        reason: Reason::InvalidSpec,
+        message: format!("{place}{why}"),
+    };
+    let class_overlay = class.and_then(|class| class.spec.pod_template.as_ref()?.spec.as_ref());
+    let own_template = own.pod_template.as_ref();
+    let own_overlay = own_template.and_then(|template| template.spec.as_ref());
+    if class_overlay.is_none() && own_overlay.is_none() {
+        allowed(own, class)?;
+        return Ok((base, None));
+    }
+    let mut merged = serde_json::to_value(base).map_err(|error| invalid("the Pod: ", error.to_string()))?;
+    if let Some(overlay) = class_overlay {
+        let place = format!("WorkspaceClass {}: spec.", class::name(class));
+        overlay::check(overlay).map_err(|refused| invalid(&place, refused.to_string()))?;
+        overlay::merge(&mut merged, overlay);
+    }
+    if let Some(overlay) = own_overlay {
+        overlay::check(overlay).map_err(|refused| invalid("spec.", refused.to_string()))?;
+        overlay::merge(&mut merged, overlay);
+    }
+    allowed(own, class)?;
+    let typed = |value: Value| serde_json::from_value::<PodSpec>(value);
+    let own_overlay = own_overlay.cloned().map(typed).transpose();
+    let own_overlay = own_overlay.map_err(|error| invalid("spec.podTemplate.spec: ", error.to_string()))?;
+    let pod = typed(merged).map_err(|error| invalid("the Pod with its overlays: ", error.to_string()))?;
+    Ok((pod, own_overlay))
+}
+
+/// Whether the class lets the workspace's own overlay set what it sets.
+fn allowed(own: &WorkspaceSpec, class: Option<&WorkspaceClass>) -> Result<(), Blocked> {
+    let fields = class.and_then(|class| class.spec.bounds.as_ref()?.overlay_fields.as_ref());
+    let (Some(fields), Some(template)) = (fields, &own.pod_template) else { return Ok(()) };
+    overlay::allowed(template, fields)
+        .map_err(|refused| Blocked { reason: Reason::OutOfBounds, message: format!("spec.{refused}") })
+}
+
+fn bounds(class: Option<&WorkspaceClass>) -> Result<Bounds, Blocked> {
+    let Some(bounds) = class.and_then(|class| class.spec.bounds.as_ref()) else { return Ok(Bounds::default()) };
+    Bounds::parse(bounds).map_err(|malformed| Blocked {
+        reason: Reason::InvalidSpec,
+        message: format!("WorkspaceClass {}: spec.bounds.{malformed}", class::name(class)),
+    })
+}
