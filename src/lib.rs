@@ -24,6 +24,7 @@ pub mod image_check;
 pub mod inputs;
 pub mod memory;
 pub mod observe;
+pub mod overlay;
 pub mod quota;
 pub mod readiness;
 pub mod reconcile;
