@@ -28,6 +28,7 @@ pub mod inputs;
 pub mod leftovers;
 pub mod memory;
 pub mod observe;
+pub mod overlay;
 pub mod pod_spec;
 pub mod quota;
 pub mod readiness;

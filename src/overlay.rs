@@ -1,0 +1,30 @@
+//! The overlay of a Pod (`podTemplate.spec` of class and workspace): merged by the rules of a strategic merge patch,
+//! checked before, and held against what a class lets its workspaces set.
+//!
+//! It is JSON all the way: an overlay is a part of a PodSpec, and a typed part can't tell a field that was left out
+//! from an empty one.
+
+mod check;
+mod field_path;
+mod merge;
+mod place;
+
+pub use check::{check, check_mounts};
+pub use field_path::{BadPath, FieldPath, within};
+pub use merge::merge;
+
+/// What of a `podTemplate` is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("podTemplate.{field}: {why}")]
+pub struct Refused {
+    /// The path below `podTemplate`, as `spec.containers[main].image`.
+    pub field: String,
+    /// Why, and what to do instead.
+    pub why: String,
+}
+
+impl Refused {
+    fn new(field: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { field: field.into(), why: why.into() }
+    }
+}
