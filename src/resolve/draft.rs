@@ -10,7 +10,8 @@ use crate::{
     api::{Reason, Workspace, WorkspaceClass, WorkspaceSpec, class::PodSecurity},
     bounds::{Bounds, Referent},
     floor::{Floor, Token},
-    overlay, pod_spec,
+    overlay::{self, FieldPath},
+    pod_spec,
     references::{self, Source, SourceKind},
     view::Labels,
 };
@@ -57,7 +58,7 @@ impl Draft {
         let volume = spec.storage.as_ref().map(effective::volume).transpose()?.flatten();
         let name = workspace.metadata.name.as_deref().unwrap_or_default();
         let base = pod_spec::base(name, &spec, volume.as_ref());
-        let (pod, own_overlay) = with_overlays(base, own, readable)?;
+        let (pod, own_overlay) = with_overlays(base, own, readable, volume.as_ref())?;
         let bounds = bounds(readable)?;
         Ok(Self { own: own.clone(), spec, class, bounds, volume, own_overlay, pod })
     }
@@ -99,42 +100,43 @@ fn with_overlays(
     base: PodSpec,
     own: &WorkspaceSpec,
     class: Option<&WorkspaceClass>,
+    volume: Option<&Volume>,
 ) -> Result<(PodSpec, Option<PodSpec>), Blocked> {
-    let invalid = |place: &str, why: String| Blocked {
-        reason: Reason::InvalidSpec,
-        message: format!("{place}{why}"),
-    };
+    let invalid = |message: String| Blocked { reason: Reason::InvalidSpec, message };
     let class_overlay = class.and_then(|class| class.spec.pod_template.as_ref()?.spec.as_ref());
-    let own_template = own.pod_template.as_ref();
-    let own_overlay = own_template.and_then(|template| template.spec.as_ref());
+    let own_overlay = own.pod_template.as_ref().and_then(|template| template.spec.as_ref());
+    allowed(own, class)?;
     if class_overlay.is_none() && own_overlay.is_none() {
-        allowed(own, class)?;
         return Ok((base, None));
     }
-    let mut merged = serde_json::to_value(base).map_err(|error| invalid("the Pod: ", error.to_string()))?;
-    if let Some(overlay) = class_overlay {
-        let place = format!("WorkspaceClass {}: spec.", class::name(class));
-        overlay::check(overlay).map_err(|refused| invalid(&place, refused.to_string()))?;
+    let mut merged = serde_json::to_value(base).map_err(|error| invalid(format!("the Pod: {error}")))?;
+    let layers = [(class_overlay, format!("WorkspaceClass {}: ", class::name(class))), (own_overlay, String::new())];
+    for (overlay, whose) in layers {
+        let Some(overlay) = overlay else { continue };
+        let mounts = volume.map_or(Ok(()), |volume| overlay::check_mounts(overlay, &volume.mount_path));
+        overlay::check(overlay).and(mounts).map_err(|refused| invalid(format!("{whose}spec.{refused}")))?;
         overlay::merge(&mut merged, overlay);
     }
-    if let Some(overlay) = own_overlay {
-        overlay::check(overlay).map_err(|refused| invalid("spec.", refused.to_string()))?;
-        overlay::merge(&mut merged, overlay);
-    }
-    allowed(own, class)?;
-    let typed = |value: Value| serde_json::from_value::<PodSpec>(value);
-    let own_overlay = own_overlay.cloned().map(typed).transpose();
-    let own_overlay = own_overlay.map_err(|error| invalid("spec.podTemplate.spec: ", error.to_string()))?;
-    let pod = typed(merged).map_err(|error| invalid("the Pod with its overlays: ", error.to_string()))?;
-    Ok((pod, own_overlay))
+    let typed = |value: Value| {
+        serde_json::from_value::<PodSpec>(value)
+            .map_err(|error| invalid(format!("the Pod with podTemplate.spec merged in: {error}")))
+    };
+    Ok((typed(merged)?, own_overlay.cloned().map(typed).transpose()?))
 }
 
 /// Whether the class lets the workspace's own overlay set what it sets.
 fn allowed(own: &WorkspaceSpec, class: Option<&WorkspaceClass>) -> Result<(), Blocked> {
     let fields = class.and_then(|class| class.spec.bounds.as_ref()?.overlay_fields.as_ref());
     let (Some(fields), Some(template)) = (fields, &own.pod_template) else { return Ok(()) };
-    overlay::allowed(template, fields)
-        .map_err(|refused| Blocked { reason: Reason::OutOfBounds, message: format!("spec.{refused}") })
+    let fields: Vec<FieldPath> = fields.iter().map(|field| field.parse()).collect::<Result<_, _>>().map_err(|bad| {
+        let class = class::name(class);
+        let message = format!("WorkspaceClass {class}: spec.bounds.overlayFields: {bad}");
+        Blocked { reason: Reason::InvalidSpec, message }
+    })?;
+    overlay::within(template, &fields).map_err(|refused| Blocked {
+        reason: Reason::OutOfBounds,
+        message: format!("spec.{refused} (WorkspaceClass {})", class::name(class)),
+    })
 }
 
 fn bounds(class: Option<&WorkspaceClass>) -> Result<Bounds, Blocked> {
