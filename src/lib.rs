@@ -18,6 +18,7 @@ pub mod decide;
 pub mod error;
 pub mod events;
 pub mod failure;
+pub mod floor;
 pub mod hash_key;
 pub mod health;
 pub mod image_check;
