@@ -20,6 +20,7 @@ pub mod decide;
 pub mod error;
 pub mod events;
 pub mod failure;
+pub mod floor;
 pub mod gates;
 pub mod hash_key;
 pub mod health;
