@@ -67,7 +67,7 @@ pub fn validity(class: &WorkspaceClass) -> Result<(), String> {
         Selector::try_from(selector.clone()).map_err(|error| format!("spec.allowedNamespaces: {error}"))?;
     }
     if let Some(bounds) = &class.spec.bounds {
-        Bounds::parse(bounds).map_err(|malformed| format!("spec.bounds.{malformed}"))?;
+        Bounds::parse(bounds).map_err(|malformed| format!("spec.{malformed}"))?;
     }
     // What bounds a workspace does not bound this trial; and the least that a workspace says is its image.
     let mut class = class.clone();
@@ -80,7 +80,7 @@ pub fn validity(class: &WorkspaceClass) -> Result<(), String> {
     };
     let offer = Offer { classes: vec![Arc::new(DeserializeGuard(Ok(class)))], ..Offer::default() };
     let draft = Draft::of(&Workspace::new("any", spec), &offer).map_err(|blocked| blocked.message)?;
-    Effective::of(&draft, &Found::NotAsked, &ForbiddenEnv::none()).map_err(|blocked| blocked.message)?;
+    Effective::of(&draft, &Found::NotAsked, &ForbiddenEnv::default()).map_err(|blocked| blocked.message)?;
     Ok(())
 }
 

@@ -46,7 +46,7 @@ impl Default for Settings {
             reconcile_timeout: Duration::from_mins(1),
             image_check_timeout: Duration::from_mins(1),
             require_class: false,
-            forbidden_env: ForbiddenEnv::default(),
+            forbidden_env: ForbiddenEnv::built_in(),
             operator_namespace: names::OPERATOR.to_owned(),
             class_status: true,
         }

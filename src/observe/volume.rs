@@ -8,7 +8,7 @@ use kube::Api;
 use crate::{
     adjust,
     api::{ConditionStatus, ConditionType, Reason, WorkspaceStatus},
-    bounds::{LabelsOf, Referent},
+    bounds::{Labels, Referent, ReferentKind},
     build::{self, Owner},
     context::Context,
     error::Error,
@@ -101,16 +101,18 @@ pub(super) async fn labels(
     ctx: &Context,
     namespace: &str,
     referents: BTreeSet<Referent>,
-) -> Result<BTreeMap<String, LabelsOf>, Error> {
+) -> Result<BTreeMap<Referent, Labels>, Error> {
     let api: Api<VolumeClaimView> = Api::namespaced(ctx.client.clone(), namespace);
     let mut labels = BTreeMap::new();
     for referent in referents {
-        let Referent::VolumeClaim(name) = referent else { continue };
-        let claim = api.get_opt(&name).await.map_err(Error::call("get", "PersistentVolumeClaim", &name))?;
-        let of = claim.map_or(LabelsOf::Missing, |claim| {
-            LabelsOf::Present(claim.metadata.labels.unwrap_or_default())
-        });
-        labels.insert(name, of);
+        if referent.kind != ReferentKind::PersistentVolumeClaim {
+            continue;
+        }
+        let name = &referent.name;
+        let claim = api.get_opt(name).await.map_err(Error::call("get", "PersistentVolumeClaim", name))?;
+        let of = claim
+            .map_or(Labels::Missing, |claim| Labels::Present(claim.metadata.labels.unwrap_or_default()));
+        labels.insert(referent, of);
     }
     Ok(labels)
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     api::{Reason, Workspace, WorkspaceClass, WorkspaceSpec, class::PodSecurity},
-    bounds::{Bounds, Referent},
+    bounds::{Bounds, Referent, ReferentKind},
     floor::{Floor, Token},
     overlay::{self, FieldPath},
     pod_spec,
@@ -44,6 +44,8 @@ pub struct Draft {
     pub volume: Option<Volume>,
     /// The workspace's own overlay.
     pub own_overlay: Option<PodSpec>,
+    /// Names of the containers that the class's overlay brings.
+    pub class_containers: BTreeSet<String>,
     /// The Pod with all overlays, before its references are known and its security is seen to.
     pub pod: PodSpec,
 }
@@ -60,7 +62,8 @@ impl Draft {
         let base = pod_spec::base(name, &spec, volume.as_ref());
         let (pod, own_overlay) = with_overlays(base, own, readable, volume.as_ref())?;
         let bounds = bounds(readable)?;
-        Ok(Self { own: own.clone(), spec, class, bounds, volume, own_overlay, pod })
+        let class_containers = readable.map(containers).unwrap_or_default();
+        Ok(Self { own: own.clone(), spec, class, bounds, volume, own_overlay, class_containers, pod })
     }
 
     /// The class, which could be read.
@@ -71,10 +74,10 @@ impl Draft {
     /// The Secrets and ConfigMaps whose data, or whose labels, have a say.
     pub fn sources(&self) -> BTreeSet<Source> {
         let environment = references::of(&self.pod).into_iter().map(|reference| reference.source);
-        let bounded = self.referents().into_iter().filter_map(|referent| match referent {
-            Referent::Secret(name) => Some(Source { kind: SourceKind::Secret, name }),
-            Referent::ConfigMap(name) => Some(Source { kind: SourceKind::ConfigMap, name }),
-            Referent::VolumeClaim(_) => None,
+        let bounded = self.referents().into_iter().filter_map(|Referent { kind, name }| match kind {
+            ReferentKind::Secret => Some(Source { kind: SourceKind::Secret, name }),
+            ReferentKind::ConfigMap => Some(Source { kind: SourceKind::ConfigMap, name }),
+            ReferentKind::PersistentVolumeClaim => None,
         });
         environment.chain(bounded).collect()
     }
@@ -139,10 +142,16 @@ fn allowed(own: &WorkspaceSpec, class: Option<&WorkspaceClass>) -> Result<(), Bl
     })
 }
 
+fn containers(class: &WorkspaceClass) -> BTreeSet<String> {
+    let overlay = class.spec.pod_template.as_ref().and_then(|template| template.spec.as_ref());
+    let lists = ["containers", "initContainers"].into_iter().filter_map(|list| overlay?.get(list)?.as_array());
+    lists.flatten().filter_map(|container| Some(container.get("name")?.as_str()?.to_owned())).collect()
+}
+
 fn bounds(class: Option<&WorkspaceClass>) -> Result<Bounds, Blocked> {
     let Some(bounds) = class.and_then(|class| class.spec.bounds.as_ref()) else { return Ok(Bounds::default()) };
     Bounds::parse(bounds).map_err(|malformed| Blocked {
         reason: Reason::InvalidSpec,
-        message: format!("WorkspaceClass {}: spec.bounds.{malformed}", class::name(class)),
+        message: format!("WorkspaceClass {}: spec.{malformed}", class::name(class)),
     })
 }
