@@ -28,6 +28,8 @@ pub(super) fn demanded(path: &[&str]) -> Option<Value> {
             "each name of a port may be given once",
         ),
         [.., "ports", "[]", field] => port(field)?,
+        // The bounds of a class have a field of the same name, of another form.
+        [.., "bounds", "resources"] => return None,
         [.., "resources"] => rule(
             "!has(self.requests) || !has(self.limits) || self.requests.all(r, !(r in self.limits) || !isQuantity(string(self.requests[r])) || !isQuantity(string(self.limits[r])) || quantity(string(self.requests[r])).compareTo(quantity(string(self.limits[r]))) <= 0)",
             "a request may not exceed its limit",
@@ -39,7 +41,9 @@ pub(super) fn demanded(path: &[&str]) -> Option<Value> {
         ),
         [.., "env", "[]", "name"] | [.., "dataSourceRef", "kind" | "name"] => json!({"minLength": 1}),
         [.., "podTemplate", "metadata", "labels", "{}"] => json!({"maxLength": 63}),
-        _ => return probe(path),
+        // The number is held to what the string may say.
+        [.., "rollout", "maxUnavailable" | "maxFailed"] => json!({"maximum": 999_999, "maxLength": 6}),
+        _ => return probe(path).or_else(|| selector(path)),
     };
     Some(keywords)
 }
@@ -79,6 +83,46 @@ fn probe(path: &[&str]) -> Option<Value> {
         }
         [.., "grpc", "port"] => json!({"minimum": 1, "maximum": 65535}),
         [.., "httpGet", "scheme"] => json!({"enum": ["HTTP", "HTTPS"]}),
+        _ => return None,
+    };
+    Some(keywords)
+}
+
+/// A selector that can't be read would select nothing, or everything, so it is refused where it is written. Its
+/// descriptions are short, since a class has many selectors.
+fn selector(path: &[&str]) -> Option<Value> {
+    let keywords = match path {
+        [.., "matchLabels"] => json!({
+            "description": "Labels that must be there, with these values.",
+            "maxProperties": 32,
+            "x-kubernetes-validations": [{
+                "rule": "self.all(k, !format.qualifiedName().validate(k).hasValue())",
+                "message": "each label must have a qualified name, as example.com/team or team",
+            }],
+        }),
+        [.., "matchLabels", "{}"] | [.., "matchExpressions", "[]", "values", "[]"] => {
+            json!({"maxLength": 63, "pattern": pattern::LABEL_VALUE})
+        }
+        [.., "matchExpressions"] => {
+            json!({"description": "Requirements on labels. All must hold.", "maxItems": 32})
+        }
+        [.., "matchExpressions", "[]"] => json!({
+            "description": "A requirement on one label.",
+            "x-kubernetes-validations": [{
+                "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+                "message": "In and NotIn need values, Exists and DoesNotExist take none",
+            }],
+        }),
+        [.., "matchExpressions", "[]", "key"] => {
+            json!({"description": "The label's name.", "maxLength": 317, "pattern": pattern::QUALIFIED_NAME})
+        }
+        [.., "matchExpressions", "[]", "operator"] => json!({
+            "description": "How the label is compared. NotIn and DoesNotExist hold where it is missing.",
+            "enum": ["In", "NotIn", "Exists", "DoesNotExist"],
+        }),
+        [.., "matchExpressions", "[]", "values"] => {
+            json!({"description": "The values that In and NotIn compare with.", "maxItems": 64})
+        }
         _ => return None,
     };
     Some(keywords)

@@ -18,6 +18,7 @@ const AT_ONCE: usize = 8;
 /// Fields of which a rule accepts nothing, whatever their bounds. `rules` shows it.
 const REFUSED_BY_RULE: &[&str] = &[
     "spec.defaults.className",
+    "spec.defaults.podTemplate.spec",
     "spec.defaults.restartedAt",
     "spec.defaults.runState",
     "spec.readinessProbe.terminationGracePeriodSeconds",
@@ -35,6 +36,7 @@ const SHAPE: &[&str] = &[
     "title",
     "type",
     "x-kubernetes-int-or-string",
+    "x-kubernetes-preserve-unknown-fields",
 ];
 
 /// Shown by hand, in `rules`.
@@ -142,6 +144,10 @@ fn nothing_of_the_spec_is_unbounded() {
                 Some("string") if schema.get("enum").is_none() => "maxLength",
                 Some("array") => "maxItems",
                 Some("object") if schema.get("additionalProperties").is_some() => "maxProperties",
+                // The overlay is a Pod's: only the size of a whole request bounds it.
+                Some("object") if place.to_string().ends_with("podTemplate.spec") => {
+                    "x-kubernetes-preserve-unknown-fields"
+                }
                 Some("object") => "properties",
                 Some("integer") => "format",
                 None => "pattern",
@@ -169,7 +175,11 @@ fn bound<'a>(place: &Place, schema: &Value, keyword: &'a str, limit: &Value) -> 
     let items = |count| list(place, &schema["items"], count);
     let values = |count| map(place, &schema["additionalProperties"], count);
     let (accepted, refused) = match keyword {
-        "minLength" => (vec![text(size?)], vec![refused(text(size? - 1), "at least")]),
+        "minLength" => {
+            // Where the pattern takes nothing as short, it is what speaks.
+            let accepted = Some(size?).filter(|size| *size >= sample::least(schema)).map(text);
+            (accepted.into_iter().collect(), vec![refused(text(size? - 1), "at least")])
+        }
         "maxLength" => (vec![text(size?)], vec![refused(text(size? + 1), "Too long")]),
         "minimum" => (vec![json!(number?)], vec![refused(json!(number? - 1), "greater than or equal to")]),
         "maximum" => (vec![json!(number?)], vec![refused(json!(number? + 1), "less than or equal to")]),

@@ -35,10 +35,12 @@ async fn a_workspace_shows_its_state_in_a_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_class_shows_its_image() {
+async fn a_class_shows_how_far_its_changes_are() {
     let ground = Ground::up().await;
     let table = ground.get(&Kind::WorkspaceClass.path(""), TABLE).await;
-    assert_eq!(columns(&table, 0), ["Name", "Image", "Age"]);
+    let counts = ["Workspaces", "Up-to-date", "Rolling", "Failed"];
+    assert_eq!(columns(&table, 0), [&["Name", "Ready", "Status", "Default"], &counts[..], &["Age"]].concat());
+    assert_eq!(columns(&table, 1), ["Waiting", "Security", "Image", "Message"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@ mod sample;
 mod schema;
 
 mod bounds;
+mod class_rules;
 mod columns;
 mod explain;
 mod names;

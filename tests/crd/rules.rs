@@ -5,17 +5,18 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::{
+    class_rules,
     ground::{Ground, Kind, NO_FIELD},
     schema,
 };
 
 /// Fields of a workspace that keep a rule, and others that break it. The rule is named by a part of its message.
-struct Case {
-    rule: &'static str,
+pub struct Case {
+    pub rule: &'static str,
     /// Where it speaks, below the fields of a workspace.
-    field: &'static str,
-    accepted: Vec<Value>,
-    refused: Vec<Value>,
+    pub field: &'static str,
+    pub accepted: Vec<Value>,
+    pub refused: Vec<Value>,
 }
 
 /// A change that keeps a rule on transitions, and others that break it.
@@ -100,6 +101,7 @@ async fn a_class_names_no_class_and_neither_stops_nor_restarts() {
 fn every_rule_has_a_case() {
     let shown: Vec<&str> = cases()
         .iter()
+        .chain(&class_rules::cases())
         .map(|case| case.rule)
         .chain(changes().iter().map(|change| change.rule))
         .chain(ELSEWHERE.iter().copied())

@@ -58,6 +58,48 @@ const FORMS: &[Form] = &[
         good: &["1", "+1", "1.5", ".5", "500m", "2Gi", "1e3", "1E-2"],
         bad: &["", "-1", "lots", "1 Gi", "1gi", "1GB", "1KI", "Gi"],
     },
+    Form {
+        pattern: pattern::LABEL,
+        parts: ("", "a", ""),
+        good: &["a", "0", "a-b", "a--b"],
+        bad: &["A", "-a", "a-", "a.b", "a_b"],
+    },
+    Form {
+        pattern: pattern::QUALIFIED_NAME,
+        parts: ("a", "a", "/a"),
+        good: &["team", "example.com/team", "A", "a_b.c-D", "kubernetes.io/metadata.name"],
+        bad: &["", "-a", "a-", "a/b/c", "Example.com/a", "/a", "a/", "two words"],
+    },
+    Form {
+        pattern: pattern::LABEL_VALUE,
+        parts: ("", "a", ""),
+        good: &["", "a", "A", "0", "a-b_c.D"],
+        bad: &["-a", "a-", ".a", "a_", "a b", "a/b"],
+    },
+    Form {
+        pattern: pattern::REGISTRY,
+        parts: ("", "a", ""),
+        good: &["registry.example.com", "localhost:5000", "10.0.0.1:443"],
+        bad: &["registry.example.com/", "a/b", "-a", "a:", "a:port", "a:123456"],
+    },
+    Form {
+        pattern: pattern::OVERLAY_PATH,
+        parts: ("spec.a", "a", ""),
+        good: &["spec", "metadata.labels", "spec.containers[main].volumeMounts", "spec.containers[*]"],
+        bad: &["status", "special", "spec.", "spec..a", "spec[0]", "spec.containers[]", "spec.a[b]c"],
+    },
+    Form {
+        pattern: pattern::CIDR,
+        parts: ("1", "1", "/8"),
+        good: &["10.0.0.0/8", "fd00::/8", "::ffff:10.0.0.0/104"],
+        bad: &["10.0.0.0", "10.0.0.0/", "/8", "private/8", "10.0.0.0/8 "],
+    },
+    Form {
+        pattern: pattern::COUNT_OR_PERCENT,
+        parts: ("", "1", ""),
+        good: &["0", "10", "999999", "0%", "10%", "100%"],
+        bad: &["", "-1", "%", "101%", "1.5", "some"],
+    },
 ];
 
 /// What is known of a pattern.
@@ -67,17 +109,27 @@ pub fn form(pattern: &str) -> Option<&'static Form> {
 
 /// A string of that length which fits all else that the schema says.
 pub fn text(schema: &Value, length: usize) -> String {
-    let (before, between, after) = match (&schema["pattern"], &schema["format"]) {
+    let (before, between, after) = parts(schema);
+    let count = length.saturating_sub(before.len() + after.len());
+    let text = format!("{before}{}{after}", between.repeat(count));
+    // Shorter than what goes before and after: nothing of that length fits.
+    if text.len() > length { "a".repeat(length) } else { text }
+}
+
+/// The length below which there is no such string.
+pub fn least(schema: &Value) -> usize {
+    let (before, _, after) = parts(schema);
+    before.len() + after.len()
+}
+
+fn parts(schema: &Value) -> (&'static str, &'static str, &'static str) {
+    match (&schema["pattern"], &schema["format"]) {
         (Value::String(pattern), _) => {
             form(pattern).unwrap_or_else(|| panic!("no samples of {pattern}")).parts
         }
         (_, Value::String(format)) if format == "date-time" => ("2026-01-01T00:00:00.", "0", "Z"),
         _ => ("", "a", ""),
-    };
-    let count = length.saturating_sub(before.len() + after.len());
-    let text = format!("{before}{}{after}", between.repeat(count));
-    // Shorter than what goes before and after: nothing of that length fits.
-    if text.len() > length { "a".repeat(length) } else { text }
+    }
 }
 
 /// The least value that fits. Those of different `number` differ where the schema leaves a choice.
@@ -86,7 +138,10 @@ pub fn value(place: &Place, schema: &Value, number: usize) -> Value {
         return choices[number % choices.len()].clone();
     }
     match schema["type"].as_str() {
-        Some("string") => json!(text(schema, shortest(schema) + number)),
+        Some("string") => {
+            let longest = schema["maxLength"].as_u64().map_or(usize::MAX, |most| most.try_into().unwrap());
+            json!(text(schema, (shortest(schema) + number).min(longest)))
+        }
         Some("integer") => {
             json!(schema["minimum"].as_f64().map_or(1, whole) + i64::try_from(number).unwrap())
         }
@@ -104,7 +159,7 @@ pub fn whole(number: f64) -> i64 {
 }
 
 fn shortest(schema: &Value) -> usize {
-    let shortest = if schema["format"] == "date-time" { 22 } else { 2 };
+    let shortest = if schema["format"] == "date-time" { 22 } else { least(schema).max(2) };
     schema["minLength"].as_u64().map_or(shortest, |least| shortest.max(usize::try_from(least).unwrap()))
 }
 
@@ -164,12 +219,25 @@ pub fn complete(place: &Place, mut value: Value) -> Value {
             one_of(object, &["exec", "grpc", "httpGet", "tcpSocket"], ("tcpSocket", json!({"port": 1})));
         }
         "dataSourceRef" => one_of(object, &["apiGroup"], ("apiGroup", json!("example.com"))),
+        "spec" if object.contains_key("network") => {
+            object.insert("networkPolicy".to_owned(), json!("Managed"));
+        }
         _ if is_item_of("envFrom") => {
             one_of(object, &["configMapRef", "secretRef"], ("secretRef", json!({"name": "a"})));
+        }
+        _ if is_item_of("allowed") => {
+            one_of(object, &["exact", "prefix", "registry"], ("registry", json!("a")));
+        }
+        _ if is_item_of("matchExpressions") && takes_values(object) => {
+            one_of(object, &["values"], ("values", json!(["a"])));
         }
         _ => {}
     }
     value
+}
+
+fn takes_values(requirement: &Map<String, Value>) -> bool {
+    requirement.get("operator").is_some_and(|operator| operator == "In" || operator == "NotIn")
 }
 
 fn one_of(object: &mut Map<String, Value>, choices: &[&str], (name, value): (&str, Value)) {

@@ -52,7 +52,7 @@ async fn a_field_that_does_not_exist_is_named() {
         (json!({"imagee": "a"}), "imagee"),
         (json!({"storage": {"sise": "1Gi"}}), "storage.sise"),
         (json!({"env": [{"name": "A", "valeu": "1"}]}), "env[0].valeu"),
-        (json!({"podTemplate": {"spec": {}}}), "podTemplate.spec"),
+        (json!({"podTemplate": {"sepc": {}}}), "podTemplate.sepc"),
         (json!({"livenessProbe": {"grpc": {"port": 1, "host": "a"}}}), "livenessProbe.grpc.host"),
     ] {
         for kind in Kind::ALL {
@@ -82,7 +82,7 @@ fn only_list_keys_have_a_default() {
     for kind in Kind::ALL {
         let root = kind.schema();
         let with_default =
-            schema::walk(&root).into_iter().filter(|(_, schema)| schema.get("default").is_some());
+            schema::walk_spec(&root).into_iter().filter(|(_, schema)| schema.get("default").is_some());
         let places: Vec<String> = with_default.map(|(place, _)| place.to_string()).collect();
         assert_eq!(places, [format!("{}.ports[].protocol", kind.fields_at())]);
     }
