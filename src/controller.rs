@@ -9,7 +9,7 @@ use kube::{
     Api, Client, Resource, ResourceExt,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
-        Controller, WatchStreamExt,
+        Controller, Predicate, WatchStreamExt,
         controller::{self, Action},
         predicates,
         reflector::{self, ObjectRef, store::Writer},

@@ -84,7 +84,7 @@ impl ReferenceCache {
         let Some(entry) = inner.entries.get(&(namespace.to_owned(), source.clone())) else { return Err(0) };
         match &entry.content {
             // That something is missing is asked anew each time: the watch that would tell may be forbidden.
-            Some((version, content @ Content::Present(_))) if *version >= entry.newest => Ok(content.clone()),
+            Some((version, content @ Content::Present { .. })) if *version >= entry.newest => Ok(content.clone()),
             _ => Err(entry.newest),
         }
     }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn present() -> Content {
-        Content::Present(BTreeMap::new())
+        Content::Present { data: BTreeMap::new(), labels: BTreeMap::new() }
     }
 
     #[test]
