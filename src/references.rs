@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use hmac::{Hmac, KeyInit, Mac};
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar};
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, PodSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -106,8 +106,19 @@ pub struct MissingReference(pub String);
 
 /// Every reference that `spec`'s environment makes, sorted.
 pub fn of(spec: &WorkspaceSpec) -> Vec<Reference> {
-    let mut references: Vec<Reference> =
-        spec.env.iter().filter_map(from_variable).chain(spec.env_from.iter().flat_map(from_bulk)).collect();
+    sorted(spec.env.iter().filter_map(from_variable).chain(spec.env_from.iter().flat_map(from_bulk)))
+}
+
+/// Every reference that the environment of any container makes, sorted. To be asked before `envFrom` is spelt out.
+pub fn of_pod(spec: &PodSpec) -> Vec<Reference> {
+    let containers = || spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let single = containers().flat_map(|container| container.env.iter().flatten()).filter_map(from_variable);
+    let bulk = containers().flat_map(|container| container.env_from.iter().flatten()).flat_map(from_bulk);
+    sorted(single.chain(bulk))
+}
+
+fn sorted(references: impl Iterator<Item = Reference>) -> Vec<Reference> {
+    let mut references: Vec<Reference> = references.collect();
     references.sort();
     references.dedup();
     references
@@ -226,6 +237,20 @@ mod tests {
         let key = HashKey::new(vec![1]);
         let missing = hash(&of(&spec()), &BTreeMap::new(), &key).unwrap_err();
         assert_eq!(missing.0, "Secret s does not exist");
+    }
+
+    #[test]
+    fn the_references_of_every_container_count_once() {
+        let main = serde_json::to_value(spec()).unwrap();
+        let container = |name: &str| json!({"name": name, "env": main["env"], "envFrom": main["envFrom"]});
+        let other = json!({"name": "i", "env": [{"name": "B", "valueFrom": {"configMapKeyRef": {"name": "d", "key": "b"}}}]});
+        let pod: PodSpec = serde_json::from_value(
+            json!({"containers": [container("main"), container("side")], "initContainers": [other]}),
+        )
+        .unwrap();
+        let references = of_pod(&pod);
+        assert_eq!(references.len(), 3);
+        assert!(of(&spec()).iter().all(|one| references.contains(one)));
     }
 
     #[test]
