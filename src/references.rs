@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use hmac::{Hmac, KeyInit, Mac};
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar};
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, PodSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::api::WorkspaceSpec;
+use crate::view::Labels;
 
 /// Kind of a referenced object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +49,7 @@ pub enum Content {
     /// There is no such object.
     Missing,
     /// The hash of each key's value.
-    Present(BTreeMap<String, String>),
+    Present { data: BTreeMap<String, String>, labels: Labels },
 }
 
 /// A hash over all referenced data, with the name of the key it was made with.
@@ -104,10 +104,16 @@ pub fn hex(bytes: &[u8], count: usize) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingReference(pub String);
 
-/// Every reference that `spec`'s environment makes, sorted.
-pub fn of(spec: &WorkspaceSpec) -> Vec<Reference> {
-    let mut references: Vec<Reference> =
-        spec.env.iter().filter_map(from_variable).chain(spec.env_from.iter().flat_map(from_bulk)).collect();
+/// Every reference that the environment of any container makes, sorted. To be asked before `envFrom` is spelt out.
+pub fn of(spec: &PodSpec) -> Vec<Reference> {
+    let containers = || spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let single = containers().flat_map(|container| container.env.iter().flatten()).filter_map(from_variable);
+    let bulk = containers().flat_map(|container| container.env_from.iter().flatten()).flat_map(from_bulk);
+    sorted(single.chain(bulk))
+}
+
+fn sorted(references: impl Iterator<Item = Reference>) -> Vec<Reference> {
+    let mut references: Vec<Reference> = references.collect();
     references.sort();
     references.dedup();
     references
@@ -146,7 +152,7 @@ pub fn hash(
     for reference in references {
         let Reference { source, key, optional } = reference;
         let found = match contents.get(source) {
-            Some(Content::Present(data)) => Some(data),
+            Some(Content::Present { data, .. }) => Some(data),
             Some(Content::Missing) | None => None,
         };
         match (found, key) {
@@ -197,7 +203,7 @@ mod tests {
     fn secret(value: &str) -> BTreeMap<Source, Content> {
         let source = Source { kind: SourceKind::Secret, name: "s".into() };
         let hash = HashKey::new(vec![1]).hash(&source, "a", value.as_bytes());
-        BTreeMap::from([(source, Content::Present(BTreeMap::from([("a".into(), hash)])))])
+        BTreeMap::from([(source, Content::Present { data: BTreeMap::from([("a".into(), hash)]), labels: Labels::new() })])
     }
 
     #[test]
@@ -214,7 +220,7 @@ mod tests {
         let (references, key) = (of(&spec()), HashKey::new(vec![1]));
         let mut more = secret("x");
         for content in more.values_mut() {
-            if let Content::Present(data) = content {
+            if let Content::Present { data, .. } = content {
                 data.insert("unused".into(), "1".into());
             }
         }
@@ -226,6 +232,20 @@ mod tests {
         let key = HashKey::new(vec![1]);
         let missing = hash(&of(&spec()), &BTreeMap::new(), &key).unwrap_err();
         assert_eq!(missing.0, "Secret s does not exist");
+    }
+
+    #[test]
+    fn the_references_of_every_container_count_once() {
+        let main = serde_json::to_value(spec()).unwrap();
+        let container = |name: &str| json!({"name": name, "env": main["env"], "envFrom": main["envFrom"]});
+        let other = json!({"name": "i", "env": [{"name": "B", "valueFrom": {"configMapKeyRef": {"name": "d", "key": "b"}}}]});
+        let pod: PodSpec = serde_json::from_value(
+            json!({"containers": [container("main"), container("side")], "initContainers": [other]}),
+        )
+        .unwrap();
+        let references = of(&pod);
+        assert_eq!(references.len(), 3);
+        assert!(of(&spec()).iter().all(|one| references.contains(one)));
     }
 
     #[test]
