@@ -42,8 +42,9 @@ pub struct Asked<'a> {
     pub overlay: Option<&'a PodSpec>,
     /// Names of the containers that the class's own overlay brings.
     pub class_containers: &'a BTreeSet<String>,
-    /// What is known of the objects that [`Bounds::needs`] names. One that is not there counts as unreadable.
-    pub labels: &'a BTreeMap<Referent, Labels>,
+    /// What is known of the objects that [`Bounds::needs`] names; one that is not there counts as unreadable. None
+    /// where nobody looked: then labels bound nothing.
+    pub labels: Option<&'a BTreeMap<Referent, Labels>>,
 }
 
 /// A field of a class's bounds that can't be read.

@@ -81,7 +81,8 @@ async fn write(ctx: &Context, class: &WorkspaceClass, next: &WorkspaceClassStatu
         "metadata": {"uid": class.uid(), "resourceVersion": class.resource_version()},
         "status": next,
     });
-    let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let params =
+        PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let written = api.patch_status(&name, &params, &Patch::Merge(&body)).await;
     written.map(|_| ()).map_err(Error::call("write status of", "WorkspaceClass", &name))
 }

@@ -91,7 +91,8 @@ pub async fn run(
     woken: impl Stream<Item = ObjectRef<Guarded>> + Send + 'static,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    let Writers { workspaces, pods, probes, volume_claims, services, policies, classes, namespaces } = writers;
+    let Writers { workspaces, pods, probes, volume_claims, services, policies, classes, namespaces } =
+        writers;
     let (client, pending) = (&ctx.client, &ctx.pending);
     let namespace = ctx.settings.namespace.as_deref();
     let ours = || watch::config(Some(names::WORKSPACE));
@@ -146,12 +147,10 @@ pub async fn run(
             move |class| users_of_class(&in_class.state(), &class.name_any()),
         )
         .watches_stream(
-            namespaces_watch(pending, client, namespace, namespaces)
-                .touched_objects()
-                .predicate_filter(
-                    predicates::annotations.combine(predicates::labels),
-                    kube::runtime::PredicateConfig::default(),
-                ),
+            namespaces_watch(pending, client, namespace, namespaces).touched_objects().predicate_filter(
+                predicates::annotations.combine(predicates::labels),
+                kube::runtime::PredicateConfig::default(),
+            ),
             move |namespace| all_in(&in_namespace.state(), &namespace.name_any()),
         )
         .reconcile_all_on(resync(Arc::clone(&ctx)))
@@ -172,7 +171,8 @@ pub async fn run(
                     Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
                     // A child of a workspace that is gone.
                     Err(controller::Error::ObjectNotFound(gone)) => {
-                        leftovers::clean(&ctx, gone.namespace.as_deref().unwrap_or_default(), &gone.name).await;
+                        leftovers::clean(&ctx, gone.namespace.as_deref().unwrap_or_default(), &gone.name)
+                            .await;
                     }
                     Err(error) => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
@@ -244,7 +244,8 @@ fn noting(
             );
         }
         Ok(watcher::Event::InitDone) => {
-            let uids = ctx.stores.workspaces.state().iter().filter_map(|one| one.meta().uid.clone()).collect();
+            let uids =
+                ctx.stores.workspaces.state().iter().filter_map(|one| one.meta().uid.clone()).collect();
             ctx.gates.retain(&uids);
         }
         Ok(watcher::Event::Init) | Err(_) => {}

@@ -217,9 +217,8 @@ fn wait_for_turn(s: &Situation, pod: &PodFacts, what: &str) -> Option<Step> {
     let is_written = s.has_place() && s.is_stop_recorded() && asker != Asker::Down;
     match s.turn {
         Some(Turn::Waits) => Some(Step::Rest(Rest::Settled(Some(Waiting::Turn { what: what.to_owned() })))),
-        None if is_written => Some(Step::ConfirmTurn),
+        None | Some(Turn::Granted) if is_written => Some(Step::ConfirmTurn),
         None => Some(Step::TakeTurn(asker)),
-        Some(Turn::Granted) if is_written => Some(Step::ConfirmTurn),
         Some(Turn::Granted | Turn::Confirmed) => None,
     }
 }
@@ -327,11 +326,9 @@ fn change(s: &Situation, pod: Option<&PodFacts>) -> Option<Change> {
         differing.push("resources".to_owned());
         why = format!(" ({reason})");
     }
-    let cause = if is_from_outside(s, effective, pod) { StopCause::Rollout } else { StopCause::InputsChanged };
-    (!differing.is_empty()).then(|| Change {
-        cause,
-        what: format!("changed: {}{why}", differing.join(", ")),
-    })
+    let cause =
+        if is_from_outside(s, effective, pod) { StopCause::Rollout } else { StopCause::InputsChanged };
+    (!differing.is_empty()).then(|| Change { cause, what: format!("changed: {}{why}", differing.join(", ")) })
 }
 
 /// Whether what the workspace itself says is what it said at the start of its Pod.
@@ -384,12 +381,11 @@ fn start_cause(s: &Situation) -> StartCause {
     }
     match stop.map(|stop| stop.cause) {
         Some(StopCause::Restart) => StartCause::Restart,
-        Some(StopCause::InputsChanged | StopCause::Rollout) => StartCause::InputsChanged,
         Some(StopCause::Suspended) => StartCause::Resumed,
         Some(StopCause::Overtaken) => StartCause::PodLost,
         None if s.incarnation().is_none() => StartCause::Created,
         None if s.had_pod() || s.is_loss_recorded() => StartCause::PodLost,
-        None => StartCause::InputsChanged,
+        Some(StopCause::InputsChanged | StopCause::Rollout) | None => StartCause::InputsChanged,
     }
 }
 

@@ -72,7 +72,7 @@ impl Error {
             Self::Conflict { .. } => Retry::Now,
             Self::Call { .. } | Self::TimedOut { .. } | Self::Unseen { .. } | Self::Restless { .. } => {
                 Retry::BackOff
-            },
+            }
         }
     }
 }

@@ -11,9 +11,10 @@ use crate::{
     backoff::Jitter,
     claim::Claim,
     decide::Step,
+    forbidden_env::ForbiddenEnv,
     health::{Cause, Health},
     resize::Resize,
-    resolve::{self, desired::Surroundings},
+    resolve::{self, Draft, desired::Surroundings, draft::Offer},
     situation::{PodFacts, PodState, Situation, VolumeState},
     status,
     view::PodView,
@@ -42,7 +43,10 @@ pub(crate) fn workspace(spec: Value, status: WorkspaceStatus) -> Workspace {
 
 /// What is known of a workspace with this spec and status, and no Pod in sight.
 pub(crate) fn situation(spec: Value, status: WorkspaceStatus) -> Situation {
-    let desired = resolve::resolve(&workspace(spec, status.clone()), &Surroundings::default(), now());
+    let workspace = workspace(spec, status.clone());
+    let draft = Draft::of(&workspace, &Offer::default());
+    let forbidden = ForbiddenEnv::built_in();
+    let desired = resolve::resolve(&workspace, draft, &Surroundings::default(), &forbidden, now());
     Situation {
         name: "x".into(),
         namespace: "ns".into(),

@@ -227,7 +227,9 @@ fn of_container(image: &str, state: &ContainerState) -> Option<Answer> {
             Some(Answer::Refused(format!("image {image} can't be had: {why}")))
         }
         // The container is being made: the image is there.
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Some(Answer::Obtainable),
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            Some(Answer::Obtainable)
+        }
         _ => None,
     }
 }
@@ -239,8 +241,7 @@ mod tests {
     use super::*;
 
     fn answer(state: Value, seconds: i64) -> Answer {
-        let pod =
-            json!({"metadata": {}, "spec": {"containers": [{"name": "main", "image": "a:1"}]},
+        let pod = json!({"metadata": {}, "spec": {"containers": [{"name": "main", "image": "a:1"}]},
                 "status": {"containerStatuses": [{"name": "main", "state": state}]}});
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         read(&serde_json::from_value(pod).unwrap(), at(60), at(seconds))

@@ -233,7 +233,11 @@ mod tests {
     }
 
     fn differing(one: Value, other: Value) -> Vec<String> {
-        match Inputs::of(&spec(one), OfClass::default(), None).compare(&Inputs::of(&spec(other), OfClass::default(), None)) {
+        match Inputs::of(&spec(one), OfClass::default(), None).compare(&Inputs::of(
+            &spec(other),
+            OfClass::default(),
+            None,
+        )) {
             Comparison::Differs(names) => names.into_iter().collect(),
             Comparison::Same | Comparison::Restamp => vec![],
         }
@@ -274,14 +278,21 @@ mod tests {
 
     #[test]
     fn the_hash_of_today_is_the_hash_of_tomorrow() {
-        let inputs = Inputs::of(&spec(json!({"image": "a", "env": [{"name": "A", "value": "1"}]})), OfClass::default(), None);
+        let inputs = Inputs::of(
+            &spec(json!({"image": "a", "env": [{"name": "A", "value": "1"}]})),
+            OfClass::default(),
+            None,
+        );
         insta::assert_yaml_snapshot!((inputs.hash(), inputs));
     }
 
     #[test]
     fn a_version_from_the_future_counts_as_unchanged() {
         let claimed: Inputs = serde_json::from_value(json!({"version": "v9", "fields": {}})).unwrap();
-        assert_eq!(Inputs::of(&spec(json!({"image": "a"})), OfClass::default(), None).compare(&claimed), Comparison::Same);
+        assert_eq!(
+            Inputs::of(&spec(json!({"image": "a"})), OfClass::default(), None).compare(&claimed),
+            Comparison::Same
+        );
     }
 
     #[test]

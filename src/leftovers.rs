@@ -20,7 +20,12 @@ pub async fn clean(ctx: &Context, namespace: &str, name: &str) {
         return;
     }
     if let Err(error) = delete(ctx, namespace, name, &policy).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, namespace, name, "cleaning up after a workspace");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            namespace,
+            name,
+            "cleaning up after a workspace"
+        );
     }
 }
 
@@ -31,12 +36,7 @@ fn is_nobodys(policy: &NetworkPolicyView, name: &str) -> bool {
 }
 
 /// The caches only gave the hint: the API server says whether workspace and Pod are gone.
-async fn delete(
-    ctx: &Context,
-    namespace: &str,
-    name: &str,
-    policy: &NetworkPolicyView,
-) -> Result<(), Error> {
+async fn delete(ctx: &Context, namespace: &str, name: &str, policy: &NetworkPolicyView) -> Result<(), Error> {
     let workspaces: Api<Workspace> = Api::namespaced(ctx.client.clone(), namespace);
     let workspace = workspaces.get_metadata_opt(name).await.map_err(Error::call("get", "Workspace", name))?;
     let pods: Api<PodView> = Api::namespaced(ctx.client.clone(), namespace);

@@ -19,12 +19,7 @@ use crate::{
     context::Context,
     error::Error,
     memory::{Candidate, Memory},
-    resolve::{
-        self, Draft, Run,
-        desired::Surroundings,
-        draft::Offer,
-        template::Found,
-    },
+    resolve::{self, Draft, Run, desired::Surroundings, draft::Offer, template::Found},
     situation::{PodState, Situation, VolumeState},
 };
 
@@ -41,7 +36,7 @@ pub fn owner(workspace: &Workspace) -> Owner {
 pub async fn situation(ctx: &Context, workspace: &Workspace, memory: &Memory) -> Result<Situation, Error> {
     let owner = owner(workspace);
     let draft = Draft::of(workspace, &offer(ctx, &owner));
-    let around = surroundings(ctx, workspace, draft.as_ref().ok(), &owner).await?;
+    let around = surroundings(ctx, workspace, draft.as_deref().ok(), &owner).await?;
     let now = ctx.now();
     let desired = resolve::resolve(workspace, draft, &around, &ctx.settings.forbidden_env, now);
     let status = workspace.status.clone().unwrap_or_default();

@@ -84,7 +84,9 @@ impl ReferenceCache {
         let Some(entry) = inner.entries.get(&(namespace.to_owned(), source.clone())) else { return Err(0) };
         match &entry.content {
             // That something is missing is asked anew each time: the watch that would tell may be forbidden.
-            Some((version, content @ Content::Present { .. })) if *version >= entry.newest => Ok(content.clone()),
+            Some((version, content @ Content::Present { .. })) if *version >= entry.newest => {
+                Ok(content.clone())
+            }
             _ => Err(entry.newest),
         }
     }

@@ -192,18 +192,22 @@ mod tests {
 
     use super::*;
 
-    fn spec() -> WorkspaceSpec {
-        serde_json::from_value(json!({
+    fn spec() -> PodSpec {
+        serde_json::from_value(json!({"containers": [{
+            "name": "main",
             "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "a"}}}],
             "envFrom": [{"configMapRef": {"name": "c", "optional": true}}]
-        }))
+        }]}))
         .unwrap()
     }
 
     fn secret(value: &str) -> BTreeMap<Source, Content> {
         let source = Source { kind: SourceKind::Secret, name: "s".into() };
         let hash = HashKey::new(vec![1]).hash(&source, "a", value.as_bytes());
-        BTreeMap::from([(source, Content::Present { data: BTreeMap::from([("a".into(), hash)]), labels: Labels::new() })])
+        BTreeMap::from([(
+            source,
+            Content::Present { data: BTreeMap::from([("a".into(), hash)]), labels: Labels::new() },
+        )])
     }
 
     #[test]
@@ -236,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_references_of_every_container_count_once() {
-        let main = serde_json::to_value(spec()).unwrap();
+        let main = serde_json::to_value(&spec().containers[0]).unwrap();
         let container = |name: &str| json!({"name": name, "env": main["env"], "envFrom": main["envFrom"]});
         let other = json!({"name": "i", "env": [{"name": "B", "valueFrom": {"configMapKeyRef": {"name": "d", "key": "b"}}}]});
         let pod: PodSpec = serde_json::from_value(

@@ -121,16 +121,17 @@ async fn adjust_policy(
     {
         return Ok(Some(refused.refusal.clone()));
     }
-    memory.policy_refused = match apply::network_policy::put(&ctx.client, owner, &wanted, live.as_deref()).await? {
-        Made::Made(policy) => {
-            memory.policy = Some(Arc::new(policy));
-            None
-        }
-        Made::Refused(reason, message) => {
-            let before = memory.policy_refused.as_ref();
-            Some(Refused::note(before, wish, reason, message, situation.now, situation.jitter))
-        }
-    };
+    memory.policy_refused =
+        match apply::network_policy::put(&ctx.client, owner, &wanted, live.as_deref()).await? {
+            Made::Made(policy) => {
+                memory.policy = Some(Arc::new(policy));
+                None
+            }
+            Made::Refused(reason, message) => {
+                let before = memory.policy_refused.as_ref();
+                Some(Refused::note(before, wish, reason, message, situation.now, situation.jitter))
+            }
+        };
     Ok(memory.policy_refused.as_ref().map(|refused| refused.refusal.clone()))
 }
 

@@ -31,6 +31,7 @@ const FAILURES: &[Reason] = &[
 const DECLINES: &[Reason] = &[Reason::RestartDeclined, Reason::PodRefused, Reason::QuotaExceeded];
 
 /// How one workspace counts, as its status tells.
+#[allow(clippy::struct_excessive_bools, reason = "five independent questions")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// It is neither stopped nor being deleted.
@@ -230,8 +231,10 @@ mod tests {
                        "lastTransitionTime": "2026-01-01T00:00:00Z"})
             })
             .collect();
-        serde_json::from_value(json!({"conditions": conditions, "incarnation": incarnation, "lastStop": last_stop}))
-            .unwrap()
+        serde_json::from_value(
+            json!({"conditions": conditions, "incarnation": incarnation, "lastStop": last_stop}),
+        )
+        .unwrap()
     }
 
     fn standing(conditions: &[&str], incarnation: Value, last_stop: Value) -> Standing {

@@ -56,7 +56,8 @@ pub fn compute(s: &Situation, step: &Step) -> WorkspaceStatus {
 /// The first Ready of a start ends its place in a rollout, in the same write.
 fn note_first_ready(status: &mut WorkspaceStatus, now: Timestamp) {
     let is_ready = is_ready(status);
-    if let Some(incarnation) = status.incarnation.as_mut().filter(|one| is_ready && one.ready_time.is_none()) {
+    if let Some(incarnation) = status.incarnation.as_mut().filter(|one| is_ready && one.ready_time.is_none())
+    {
         incarnation.ready_time = Some(Time(whole_seconds(now)));
     }
 }

@@ -36,7 +36,11 @@ pub async fn put(
     }
 }
 
-async fn make(client: &Client, owner: &Owner, wanted: &NetworkPolicy) -> Result<Made<NetworkPolicyView>, Error> {
+async fn make(
+    client: &Client,
+    owner: &Owner,
+    wanted: &NetworkPolicy,
+) -> Result<Made<NetworkPolicyView>, Error> {
     let api: Api<NetworkPolicy> = Api::namespaced(client.clone(), &owner.namespace);
     match api.create(&post(), wanted).await {
         Ok(NetworkPolicy { metadata, spec }) => {
@@ -91,7 +95,11 @@ pub async fn delete(client: &Client, owner: &Owner, live: &NetworkPolicyView) ->
 }
 
 /// Deletes a policy that nobody owns, if nobody has taken it up since it was looked at.
-pub async fn delete_leftover(client: &Client, namespace: &str, live: &NetworkPolicyView) -> Result<(), Error> {
+pub async fn delete_leftover(
+    client: &Client,
+    namespace: &str,
+    live: &NetworkPolicyView,
+) -> Result<(), Error> {
     let unchanged = Preconditions { uid: live.uid(), resource_version: live.resource_version() };
     let params = DeleteParams { preconditions: Some(unchanged), ..DeleteParams::default() };
     delete_exactly(client, namespace, live, params).await

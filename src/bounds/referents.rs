@@ -119,12 +119,13 @@ impl Selectors {
         {
             return Err(Outside::new(&field, &what, format!("{CLAIMS}: its labels can't be known")).into());
         }
+        let Some(labels) = asked.labels else { return Ok(()) };
         let mut missing = None;
         for (field, referent) in mentions.referents {
             let Some(selector) = self.0.get(&referent.kind) else { continue };
             let outside = |bound: String| Outside::new(&field, &quoted(&referent.name), bound);
             let bound = format!("{} ({selector})", referent.kind.bound());
-            match asked.labels.get(&referent) {
+            match labels.get(&referent) {
                 Some(Labels::Present(labels)) if selector.matches(labels) => {}
                 Some(Labels::Present(_)) => return Err(outside(bound).into()),
                 Some(Labels::Missing) => {

@@ -17,7 +17,7 @@ fn finding(bounds: Value, spec: Value, overlay: Value, labels: &[(Referent, Labe
         own: &spec,
         overlay: overlay.as_ref(),
         class_containers: &class_containers,
-        labels: &labels,
+        labels: Some(&labels),
     };
     bounds.check(&asked).err()
 }
@@ -376,8 +376,13 @@ fn what_the_class_refers_to_is_its_own_business() {
     let bounds = serde_json::from_value(json!({"secrets": {"matchLabels": {"team": "a"}}})).unwrap();
     let merged = serde_json::from_value(json!({"imagePullSecrets": [{"name": "of-the-class"}]})).unwrap();
     let (own, containers, labels) = (WorkspaceSpec::default(), BTreeSet::new(), BTreeMap::new());
-    let asked =
-        Asked { spec: &merged, own: &own, overlay: None, class_containers: &containers, labels: &labels };
+    let asked = Asked {
+        spec: &merged,
+        own: &own,
+        overlay: None,
+        class_containers: &containers,
+        labels: Some(&labels),
+    };
     assert_eq!(Bounds::parse(&bounds).unwrap().check(&asked), Ok(()));
 }
 

@@ -40,8 +40,16 @@ const NOT_PUBLIC_V4: &[&str] = &[
     "240.0.0.0/4",
 ];
 /// The same of IPv6, with the ways back to IPv4 (mapped, NAT64, 6to4), behind which a private address could hide.
-const NOT_PUBLIC_V6: &[&str] =
-    &["::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8"];
+const NOT_PUBLIC_V6: &[&str] = &[
+    "::/96",
+    "::ffff:0:0/96",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
+    "2002::/16",
+    "fc00::/7",
+    "fe80::/10",
+    "ff00::/8",
+];
 
 /// The policy. Its owners are the workspace and its Pod: the garbage collector takes it away only when both are gone,
 /// so it outlives a Pod that takes its time. Until the Pod exists it has none.
@@ -76,7 +84,8 @@ fn owners(owner: &Owner, pod_uid: &str) -> Vec<OwnerReference> {
 /// None lets nobody in: the policy speaks of Ingress and has no rule.
 fn ingress(network: &Network) -> Option<NetworkPolicyIngressRule> {
     let Network { peers, ingress_namespaces, private_ranges: _ } = network;
-    let peers = peers.iter().map(|peer| NetworkPolicyPeer { pod_selector: Some(peer.clone()), ..Default::default() });
+    let peers =
+        peers.iter().map(|peer| NetworkPolicyPeer { pod_selector: Some(peer.clone()), ..Default::default() });
     let namespaces = (!ingress_namespaces.is_empty()).then(|| NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector {
             match_expressions: Some(vec![LabelSelectorRequirement {
@@ -89,7 +98,7 @@ fn ingress(network: &Network) -> Option<NetworkPolicyIngressRule> {
         ..Default::default()
     });
     let from: Vec<_> = peers.chain(namespaces).collect();
-    (!from.is_empty()).then(|| NetworkPolicyIngressRule { from: Some(from), ports: None })
+    (!from.is_empty()).then_some(NetworkPolicyIngressRule { from: Some(from), ports: None })
 }
 
 fn egress(network: &Network, operator_namespace: &str) -> Vec<NetworkPolicyEgressRule> {

@@ -23,7 +23,7 @@ pub fn pod(owner: &Owner, effective: &Effective, claim: &Claim) -> Pod {
     annotations.insert(names::CLAIM.to_owned(), claim.to_annotation());
     metadata.annotations = Some(annotations);
 
-    Pod { metadata, spec: Some(effective.pod.clone()), status: None }
+    Pod { metadata, spec: Some((*effective.pod).clone()), status: None }
 }
 
 /// Labels and annotations the workspace adds.

@@ -112,6 +112,7 @@ fn a_loss_before_a_stop_is_forgotten_by_the_start_after_it() {
 #[test]
 fn what_terminates_is_waited_for_whatever_is_wanted() {
     let s = terminating(started(Health::Ready));
+    #[allow(clippy::large_stack_arrays, reason = "a test has the room")]
     for s in [s.clone(), stopped(s.clone()), restart_pending(s.clone()), image_changed(s)] {
         assert_eq!(decide(&s), Step::Rest(Rest::Stopping));
     }

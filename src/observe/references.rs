@@ -45,20 +45,26 @@ async fn read(
             let found =
                 api.get_opt(&source.name).await.map_err(Error::call("get", "Secret", &source.name))?;
             let version = found.as_ref().and_then(ResourceExt::resource_version);
-            (version, found.map(|secret| Content::Present {
-                labels: secret.labels().clone(),
-                data: secret_hashes(&secret, source, key),
-            }))
+            (
+                version,
+                found.map(|secret| Content::Present {
+                    labels: secret.labels().clone(),
+                    data: secret_hashes(&secret, source, key),
+                }),
+            )
         }
         SourceKind::ConfigMap => {
             let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), namespace);
             let found =
                 api.get_opt(&source.name).await.map_err(Error::call("get", "ConfigMap", &source.name))?;
             let version = found.as_ref().and_then(ResourceExt::resource_version);
-            (version, found.map(|config| Content::Present {
-                labels: config.labels().clone(),
-                data: config_hashes(&config, source, key),
-            }))
+            (
+                version,
+                found.map(|config| Content::Present {
+                    labels: config.labels().clone(),
+                    data: config_hashes(&config, source, key),
+                }),
+            )
         }
     };
     let content = content.unwrap_or(Content::Missing);

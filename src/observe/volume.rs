@@ -110,8 +110,8 @@ pub(super) async fn labels(
         }
         let name = &referent.name;
         let claim = api.get_opt(name).await.map_err(Error::call("get", "PersistentVolumeClaim", name))?;
-        let of = claim
-            .map_or(Labels::Missing, |claim| Labels::Present(claim.metadata.labels.unwrap_or_default()));
+        let of =
+            claim.map_or(Labels::Missing, |claim| Labels::Present(claim.metadata.labels.unwrap_or_default()));
         labels.insert(referent, of);
     }
     Ok(labels)

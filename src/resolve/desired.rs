@@ -54,7 +54,7 @@ pub enum ExistingClaim {
 /// Resolves `workspace`, of which `draft` was made, at `now`.
 pub fn resolve(
     workspace: &Workspace,
-    draft: Result<Draft, Blocked>,
+    draft: Result<Box<Draft>, Blocked>,
     around: &Surroundings,
     forbidden: &ForbiddenEnv,
     now: Timestamp,

@@ -52,7 +52,7 @@ pub struct Draft {
 
 impl Draft {
     /// Merges `workspace` with its class.
-    pub fn of(workspace: &Workspace, offer: &Offer) -> Result<Self, Blocked> {
+    pub fn of(workspace: &Workspace, offer: &Offer) -> Result<Box<Self>, Blocked> {
         let own = &workspace.spec;
         let class = class::choose(own, offer)?;
         let readable = class.as_deref().and_then(|class| class.0.as_ref().ok());
@@ -63,7 +63,8 @@ impl Draft {
         let (pod, own_overlay) = with_overlays(base, own, readable, volume.as_ref())?;
         let bounds = bounds(readable)?;
         let class_containers = readable.map(containers).unwrap_or_default();
-        Ok(Self { own: own.clone(), spec, class, bounds, volume, own_overlay, class_containers, pod })
+        let own = own.clone();
+        Ok(Box::new(Self { own, spec, class, bounds, volume, own_overlay, class_containers, pod }))
     }
 
     /// The class, which could be read.
@@ -113,7 +114,8 @@ fn with_overlays(
         return Ok((base, None));
     }
     let mut merged = serde_json::to_value(base).map_err(|error| invalid(format!("the Pod: {error}")))?;
-    let layers = [(class_overlay, format!("WorkspaceClass {}: ", class::name(class))), (own_overlay, String::new())];
+    let layers =
+        [(class_overlay, format!("WorkspaceClass {}: ", class::name(class))), (own_overlay, String::new())];
     for (overlay, whose) in layers {
         let Some(overlay) = overlay else { continue };
         let mounts = volume.map_or(Ok(()), |volume| overlay::check_mounts(overlay, &volume.mount_path));
@@ -131,11 +133,12 @@ fn with_overlays(
 fn allowed(own: &WorkspaceSpec, class: Option<&WorkspaceClass>) -> Result<(), Blocked> {
     let fields = class.and_then(|class| class.spec.bounds.as_ref()?.overlay_fields.as_ref());
     let (Some(fields), Some(template)) = (fields, &own.pod_template) else { return Ok(()) };
-    let fields: Vec<FieldPath> = fields.iter().map(|field| field.parse()).collect::<Result<_, _>>().map_err(|bad| {
-        let class = class::name(class);
-        let message = format!("WorkspaceClass {class}: spec.bounds.overlayFields: {bad}");
-        Blocked { reason: Reason::InvalidSpec, message }
-    })?;
+    let fields: Vec<FieldPath> =
+        fields.iter().map(|field| field.parse()).collect::<Result<_, _>>().map_err(|bad| {
+            let class = class::name(class);
+            let message = format!("WorkspaceClass {class}: spec.bounds.overlayFields: {bad}");
+            Blocked { reason: Reason::InvalidSpec, message }
+        })?;
     overlay::within(template, &fields).map_err(|refused| Blocked {
         reason: Reason::OutOfBounds,
         message: format!("spec.{refused} (WorkspaceClass {})", class::name(class)),
@@ -144,12 +147,15 @@ fn allowed(own: &WorkspaceSpec, class: Option<&WorkspaceClass>) -> Result<(), Bl
 
 fn containers(class: &WorkspaceClass) -> BTreeSet<String> {
     let overlay = class.spec.pod_template.as_ref().and_then(|template| template.spec.as_ref());
-    let lists = ["containers", "initContainers"].into_iter().filter_map(|list| overlay?.get(list)?.as_array());
+    let lists =
+        ["containers", "initContainers"].into_iter().filter_map(|list| overlay?.get(list)?.as_array());
     lists.flatten().filter_map(|container| Some(container.get("name")?.as_str()?.to_owned())).collect()
 }
 
 fn bounds(class: Option<&WorkspaceClass>) -> Result<Bounds, Blocked> {
-    let Some(bounds) = class.and_then(|class| class.spec.bounds.as_ref()) else { return Ok(Bounds::default()) };
+    let Some(bounds) = class.and_then(|class| class.spec.bounds.as_ref()) else {
+        return Ok(Bounds::default());
+    };
     Bounds::parse(bounds).map_err(|malformed| Blocked {
         reason: Reason::InvalidSpec,
         message: format!("WorkspaceClass {}: spec.{malformed}", class::name(class)),

@@ -43,9 +43,9 @@ pub struct Effective {
     /// CPU and memory that were set, as `requests.cpu`.
     pub compute: BTreeMap<String, Quantity>,
     /// The Pod's spec: with overlays, no `envFrom`, and standing on the security floor.
-    pub pod: PodSpec,
+    pub pod: Box<PodSpec>,
     /// The merged spec.
-    pub spec: WorkspaceSpec,
+    pub spec: Box<WorkspaceSpec>,
 }
 
 /// An image, and when it is pulled.
@@ -151,8 +151,8 @@ impl Effective {
             inputs: Inputs::of(spec, of_class, references),
             own: inputs::own_hash(&draft.own),
             compute,
-            pod,
-            spec: spec.clone(),
+            pod: Box::new(pod),
+            spec: Box::new(spec.clone()),
         })
     }
 

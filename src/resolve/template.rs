@@ -22,8 +22,14 @@ pub enum Found {
     #[default]
     NotAsked,
     /// The operator is not to read Secrets and ConfigMaps; of claims, the labels.
-    Unread { claims: BTreeMap<Referent, Labels> },
-    Read { key: HashKey, contents: BTreeMap<Source, Content>, claims: BTreeMap<Referent, Labels> },
+    Unread {
+        claims: BTreeMap<Referent, Labels>,
+    },
+    Read {
+        key: HashKey,
+        contents: BTreeMap<Source, Content>,
+        claims: BTreeMap<Referent, Labels>,
+    },
 }
 
 impl Found {
@@ -90,14 +96,14 @@ fn whose_floor(draft: &Draft) -> String {
 /// Replaces `envFrom` by variables, and hashes what the environment refers to.
 fn spell_out(pod: &mut PodSpec, found: &Found) -> Result<Option<ReferencesHash>, Blocked> {
     match found {
-        Found::NotAsked => Ok(None),
         Found::Unread { .. } if has_env_from(pod) => Err(Blocked {
             reason: Reason::ForbiddenEnvironment,
-            message: "envFrom can't be checked for forbidden variables: the operator may not read Secrets and \
+            message:
+                "envFrom can't be checked for forbidden variables: the operator may not read Secrets and \
                       ConfigMaps (--restart-on-reference-change=false)"
-                .to_owned(),
+                    .to_owned(),
         }),
-        Found::Unread { .. } => Ok(None),
+        Found::NotAsked | Found::Unread { .. } => Ok(None),
         Found::Read { key, contents, .. } => {
             let wanted = references::of(pod);
             let spelt = environment::expand(pod, |kind, name| keys(contents, kind, name));

@@ -99,7 +99,10 @@ fn stuck_or_settled(s: &Situation, step: &Step) -> Option<Progress> {
 
 /// Refusals that nothing but a changed spec, policy or name mends.
 fn is_for_a_person(reason: Reason) -> bool {
-    matches!(reason, Reason::PodRefused | Reason::VolumeRefused | Reason::ServiceRefused | Reason::NetworkPolicyRefused)
+    matches!(
+        reason,
+        Reason::PodRefused | Reason::VolumeRefused | Reason::ServiceRefused | Reason::NetworkPolicyRefused
+    )
 }
 
 fn waiting(step: &Step) -> Option<&Waiting> {

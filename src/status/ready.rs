@@ -38,9 +38,7 @@ pub(super) fn obstacle(s: &Situation, step: &Step) -> Option<Obstacle> {
         | Step::ConfirmTurn
         | Step::Verify
         | Step::ReadPod
-        | Step::ReadBoth => {
-            ours(s).map_or_else(|| Some(starting(s)), |pod| of_pod(s, pod))
-        }
+        | Step::ReadBoth => ours(s).map_or_else(|| Some(starting(s)), |pod| of_pod(s, pod)),
     }
 }
 

@@ -25,7 +25,8 @@ impl NetworkPolicyView {
     /// such a one is taken up by the next workspace of the name, as one that nobody owns yet.
     pub fn ownership(&self, workspace: &str, uid: &str) -> Ownership {
         let owners = self.metadata.owner_references.as_deref().unwrap_or_default();
-        let is_pod_s = !owners.is_empty() && owners.iter().all(|owner| owner.kind == "Pod" && owner.name == workspace);
+        let is_pod_s =
+            !owners.is_empty() && owners.iter().all(|owner| owner.kind == "Pod" && owner.name == workspace);
         let has = |key: &str, value: &str| super::label(&self.metadata, key) == Some(value);
         let is_made_here =
             has(names::WORKSPACE, workspace) && has(names::MANAGED_BY, names::MANAGED_BY_VALUE);

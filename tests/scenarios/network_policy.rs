@@ -61,7 +61,12 @@ async fn the_policy_is_stored_before_the_pod_and_owned_by_both(world: World) {
     let owners = owned.metadata.owner_references.unwrap();
     assert_eq!(owners[0].uid, workspace.uid().unwrap());
     let writes: Vec<_> = world.writes().into_iter().filter(|call| call.kind != "Workspace").collect();
-    assert_eq!((writes[0].kind.as_str(), writes[1].kind.as_str()), ("NetworkPolicy", "Pod"), "{}", shown(&writes));
+    assert_eq!(
+        (writes[0].kind.as_str(), writes[1].kind.as_str()),
+        ("NetworkPolicy", "Pod"),
+        "{}",
+        shown(&writes)
+    );
     delete(&world, &class).await;
 }
 
@@ -80,7 +85,9 @@ async fn the_policy_outlives_a_pod_that_takes_its_time(world: World) {
         })
         .await;
     assert!(policy(&world, "x").await.is_some(), "the Pod still runs");
-    world.eventually("the policy goes too", || async { policy(&world, "x").await.is_none().then_some(()) }).await;
+    world
+        .eventually("the policy goes too", || async { policy(&world, "x").await.is_none().then_some(()) })
+        .await;
     assert_eq!(order.of_ends(), ["Pod", "NetworkPolicy"]);
     delete(&world, &class).await;
 }
@@ -119,12 +126,17 @@ async fn a_changed_class_changes_the_policy_beside_the_running_pod(world: World)
     let class = managed(&world, json!({"privateRanges": ["10.20.0.0/16"], "ingressNamespaces": ["a"]})).await;
     world.create("x", json!({"className": class, "image": IMAGE})).await;
     world.ready("x").await;
-    patch(&world, &class, json!({"spec": {"network": {"privateRanges": ["10.30.0.0/16"], "ingressNamespaces": null}}}))
-        .await;
+    patch(
+        &world,
+        &class,
+        json!({"spec": {"network": {"privateRanges": ["10.30.0.0/16"], "ingressNamespaces": null}}}),
+    )
+    .await;
     world
         .eventually("the policy follows", || async {
             let spec = serde_json::to_string(&policy(&world, "x").await?.spec).unwrap();
-            (spec.contains("10.30.0.0/16") && !spec.contains("10.20.0.0/16") && !spec.contains("ingress\":[")).then_some(())
+            (spec.contains("10.30.0.0/16") && !spec.contains("10.20.0.0/16") && !spec.contains("ingress\":["))
+                .then_some(())
         })
         .await;
     world.quiet().await;
@@ -170,7 +182,10 @@ async fn somebody_else_s_policy_is_left_alone(world: World) {
     let taken = world.reason("x", ConditionType::Ready, Reason::NameTaken).await;
     assert!(!is(&taken, ConditionType::Ready, "True"), "nothing starts without its policy");
     assert_eq!(world.pods.started("x"), 0);
-    assert_eq!(policy(&world, "x").await.unwrap().metadata.resource_version, theirs.metadata.resource_version);
+    assert_eq!(
+        policy(&world, "x").await.unwrap().metadata.resource_version,
+        theirs.metadata.resource_version
+    );
     delete(&world, &class).await;
 }
 
@@ -211,7 +226,8 @@ async fn owned_by_pod(world: &World, name: &str) -> NetworkPolicy {
         .eventually("the Pod owns the policy", || async {
             let (policy, pod) = (policy(world, name).await?, world.pod(name).await?);
             let owners = policy.metadata.owner_references.as_ref()?;
-            let is_owner = owners.len() == 2 && owners.iter().any(|owner| Some(&owner.uid) == pod.metadata.uid.as_ref());
+            let is_owner =
+                owners.len() == 2 && owners.iter().any(|owner| Some(&owner.uid) == pod.metadata.uid.as_ref());
             is_owner.then_some(policy)
         })
         .await
@@ -229,7 +245,11 @@ impl Drop for Order {
 impl Order {
     fn watch(world: &World) -> Self {
         let ends = Arc::new(Mutex::new(Vec::new()));
-        let pods = tokio::spawn(note(watcher(world.api::<Pod>(), watcher::Config::default()), "Pod", Arc::clone(&ends)));
+        let pods = tokio::spawn(note(
+            watcher(world.api::<Pod>(), watcher::Config::default()),
+            "Pod",
+            Arc::clone(&ends),
+        ));
         let policies = watcher(world.api::<NetworkPolicy>(), watcher::Config::default());
         let policies = tokio::spawn(note(policies, "NetworkPolicy", Arc::clone(&ends)));
         Self(ends, vec![pods.abort_handle(), policies.abort_handle()])

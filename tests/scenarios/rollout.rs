@@ -198,7 +198,7 @@ async fn the_end_of_a_namespace_hold_starts_so_many_at_a_time(world: World) {
     let starting = Starting::watch(&world);
     patch(&world, &class, json!({"spec": {"rollout": {"paused": null}}})).await;
     all_run(&world, &names, "1", None).await;
-    let most = starting.most().await;
+    let most = starting.most();
     assert!(most <= 2, "{most} were starting at a time");
     delete(&world, &class).await;
 }
@@ -252,17 +252,21 @@ async fn the_status_of_a_class_tells_how_far_it_is(mut world: World) {
     let names = many(&world, 4, &class).await;
     all_run(&world, &names, "1", None).await;
     let settled = class_until(&world, &class, |status| status["upToDate"] == 4).await;
-    let counts = |status: &Value| ["workspaces", "upToDate", "rolling", "failed", "waiting"].map(|n| status[n].clone());
+    let counts = |status: &Value| {
+        ["workspaces", "upToDate", "rolling", "failed", "waiting"].map(|n| status[n].clone())
+    };
     assert_eq!(counts(&settled), [5, 4, 0, 0, 0].map(Value::from));
     assert_eq!(reason_of(&settled, "Ready"), "True/Accepted");
     assert_eq!(reason_of(&settled, "Reconciling"), "False/Settled");
-    patch(&world, &class, json!({"spec": versioned("2", json!({"maxUnavailable": 1, "paused": true}))})).await;
+    patch(&world, &class, json!({"spec": versioned("2", json!({"maxUnavailable": 1, "paused": true}))}))
+        .await;
     let paused = class_until(&world, &class, |status| status["waiting"] == 4).await;
     assert_eq!(reason_of(&paused, "Reconciling"), "False/RolloutPaused");
     let mut bad = versioned("3", json!({"maxUnavailable": 1, "paused": null}));
     bad["defaults"]["image"] = json!("registry.test/crash:1");
     patch(&world, &class, json!({ "spec": bad })).await;
-    let stopped = class_until(&world, &class, |status| reason_of(status, "Stalled") == "True/TooManyFailed").await;
+    let stopped =
+        class_until(&world, &class, |status| reason_of(status, "Stalled") == "True/TooManyFailed").await;
     assert_eq!(counts(&stopped), [5, 0, 1, 1, 3].map(Value::from));
     let why = stopped["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Stalled").unwrap();
     assert!(why["message"].as_str().unwrap().contains("CrashLoopBackOff"), "{why}");
@@ -362,7 +366,8 @@ impl Starting {
         let api: Api<Workspace> = world.api();
         let task = tokio::spawn(async move {
             let mut starting = std::collections::BTreeSet::new();
-            let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff().applied_objects());
+            let mut events =
+                std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff().applied_objects());
             while let Some(event) = events.next().await {
                 let Ok(workspace) = event else { continue };
                 let name = workspace.metadata.name.clone().unwrap();
@@ -379,7 +384,7 @@ impl Starting {
         Self(most, task)
     }
 
-    async fn most(self) -> usize {
+    fn most(self) -> usize {
         self.1.abort();
         *self.0.lock().unwrap()
     }
