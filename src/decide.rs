@@ -25,97 +25,31 @@
 //! | running | none yet for a claim that still fits | start: volume, Service, Pod |
 //! | running | none yet for a claim that moved on | claim anew |
 
-use std::cmp::Ordering;
+mod change;
+mod claim;
+mod step;
 
-use jiff::Timestamp;
+pub use step::{Rest, Step, Waiting};
+
+use std::cmp::Ordering;
 
 use crate::{
     api::{
-        ConditionType, IncarnationNumber, Reason,
-        status::{Failures, StartCause, Stop, StopCause},
+        ConditionType, Reason,
+        status::{Stop, StopCause},
         workspace::UpdateStrategyType,
     },
-    claim::Claim,
     failure,
     health::{Cause, Health},
-    inputs::Comparison,
-    resize::Resize,
-    resolve::{Blocked, Effective, Run, Suspension},
+    resolve::{Blocked, Run},
     rollout::{self, Asker},
-    situation::{PodFacts, PodState, Refusal, Situation, Turn, Verdict, VolumeState},
+    situation::{PodFacts, PodState, Situation, Turn, Verdict, VolumeState},
 };
 
-/// What to do next.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Nothing, until something changes or time passes.
-    Rest(Rest),
-    /// Ask the API server whether the Pod is really gone.
-    ReadPod,
-    /// Read workspace and Pod live: they contradict each other.
-    ReadBoth,
-    /// Rebuild the status from the Pod's claim.
-    TakeOver(IncarnationNumber),
-    /// Ask the rollout gate for a place.
-    TakeTurn(Asker),
-    /// Write down the place that was promised.
-    TakePlace,
-    /// Find out whether the place written down is one of those there are.
-    ConfirmTurn,
-    /// Find out whether the successor of a serving Pod could be made.
-    Verify,
-    /// Write down the stop, and the restart it serves.
-    RecordStop(Stop),
-    /// Delete the Pod with this UID, and no other.
-    Delete { uid: String },
-    /// Write down the loss.
-    RecordLoss(Failures),
-    /// Write down the next start.
-    Claim(Box<Claim>, Option<Failures>),
-    /// Make what was claimed: volume, Service, then the Pod.
-    Start,
-}
-
-/// Why nothing is done now.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Rest {
-    /// The workspace is being deleted.
-    Deleting,
-    /// A former workspace's Pod is in the way.
-    Former,
-    Suspended(Suspension),
-    /// It may run again, and waits for its turn.
-    AwaitingTurn,
-    /// The Pod is terminating.
-    Stopping,
-    /// The Pod is as wanted, or what differs waits.
-    Settled(Option<Waiting>),
-    /// No Pod can be made of the spec.
-    Blocked(Blocked),
-    /// The volume is in the way of a start.
-    Volume(Reason),
-    BackingOff(Timestamp),
-    /// The API server refused the claimed Pod.
-    Refused(Refusal),
-}
-
-/// A change that the running Pod does not have, and why not.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Waiting {
-    /// For the next start.
-    Strategy { what: String },
-    /// For its turn in the rollout.
-    Turn { what: String },
-    /// For the answer about the image.
-    Image { what: String, until: Timestamp },
-    /// It can't be carried out now.
-    Declined { what: String, refusal: Refusal },
-    /// The spec can't be carried out.
-    Blocked(Blocked),
-    /// The volume is being deleted or gone: its data lives as long as this Pod, and a successor could not start.
-    Volume { what: String, reason: Reason },
-}
-
+use self::{
+    change::{Change, change},
+    claim::claim,
+};
 /// The next step for this situation.
 pub fn decide(s: &Situation) -> Step {
     if s.is_deleting {
@@ -318,92 +252,12 @@ fn lost(s: &Situation, cause: &Cause, next: impl FnOnce() -> Step) -> Step {
     }
 }
 
-/// Something that takes a new incarnation.
-struct Change {
-    cause: StopCause,
-    what: String,
-}
-
-/// What differs from the Pod, or, without one, from the newest claim. A restart comes first: it is what a person
-/// asked for.
-fn change(s: &Situation, pod: Option<&PodFacts>) -> Option<Change> {
-    if let Some(time) = s.desired.restart.pending {
-        return Some(Change { cause: StopCause::Restart, what: format!("restart asked for at {time}") });
-    }
-    let effective = s.desired.effective.as_ref().ok()?;
-    let mut differing = match pod.map(|pod| &pod.claim) {
-        Some(Some(claim)) => match effective.inputs.compare(&claim.inputs) {
-            Comparison::Differs(names) => names.into_iter().collect(),
-            Comparison::Same | Comparison::Restamp => Vec::new(),
-        },
-        Some(None) | None => unless_same_hash(s, effective),
-    };
-    let mut why = String::new();
-    if let Some(Resize::NeedsRestart(reason)) = pod.map(|pod| &pod.resize) {
-        differing.push("resources".to_owned());
-        why = format!(" ({reason})");
-    }
-    let cause =
-        if is_from_outside(s, effective, pod) { StopCause::Rollout } else { StopCause::InputsChanged };
-    (!differing.is_empty()).then(|| Change { cause, what: format!("changed: {}{why}", differing.join(", ")) })
-}
-
-/// Whether what the workspace itself says is what it said at the start of its Pod.
-fn is_from_outside(s: &Situation, effective: &Effective, pod: Option<&PodFacts>) -> bool {
-    match pod.and_then(|pod| pod.claim.as_ref()).and_then(|claim| claim.own.as_ref()) {
-        Some(own) => *own == effective.own,
-        None => s.incarnation().is_some_and(|incarnation| incarnation.generation == s.generation),
-    }
-}
-
-fn unless_same_hash(s: &Situation, effective: &Effective) -> Vec<String> {
-    let claimed = s.incarnation().and_then(|incarnation| incarnation.inputs_hash.as_deref());
-    if claimed == Some(effective.inputs.hash().as_str()) { Vec::new() } else { vec!["inputs".to_owned()] }
-}
-
 fn waits_for_restart(s: &Situation) -> bool {
     s.desired.effective.as_ref().is_ok_and(|effective| effective.strategy == UpdateStrategyType::OnRestart)
 }
 
 fn blocked(s: &Situation) -> Option<Blocked> {
     s.desired.effective.as_ref().err().or(s.desired.missing.as_ref()).cloned()
-}
-
-/// The next number, for what is wanted now. It serves the newest restart; new intent counts failures from zero.
-fn claim(s: &Situation, failures: Option<Failures>) -> Step {
-    let effective = match &s.desired.effective {
-        Ok(effective) => effective,
-        Err(blocked) => return Step::Rest(Rest::Blocked(blocked.clone())),
-    };
-    let restart = s.desired.restart.pending.or(s.status.last_handled_restart_at);
-    let mut claim = Claim::new(s.number().next(), s.generation, restart, effective);
-    claim.cause = Some(start_cause(s));
-    Step::Claim(Box::new(claim), failures)
-}
-
-/// Why the next start is made. What takes a place keeps it until it is Ready, unless somebody asks for a restart.
-fn start_cause(s: &Situation) -> StartCause {
-    let stop = s.status.last_stop.as_ref().filter(|stop| stop.incarnation == s.number());
-    if wakes_with_others(s) {
-        return StartCause::Rollout;
-    }
-    if is_suspended(s) {
-        return StartCause::Resumed;
-    }
-    if s.desired.restart.pending.is_some() {
-        return StartCause::Restart;
-    }
-    if s.has_place() {
-        return StartCause::Rollout;
-    }
-    match stop.map(|stop| stop.cause) {
-        Some(StopCause::Restart) => StartCause::Restart,
-        Some(StopCause::Suspended) => StartCause::Resumed,
-        Some(StopCause::Overtaken) => StartCause::PodLost,
-        None if s.incarnation().is_none() => StartCause::Created,
-        None if s.had_pod() || s.is_loss_recorded() => StartCause::PodLost,
-        Some(StopCause::InputsChanged | StopCause::Rollout) | None => StartCause::InputsChanged,
-    }
 }
 
 #[cfg(test)]

@@ -130,6 +130,16 @@ pub(crate) fn image_changed(mut s: Situation) -> Situation {
     s
 }
 
+/// The image is changed by a class, while the workspace says what it said before.
+pub(crate) fn changed_from_outside(s: Situation) -> Situation {
+    let own = s.desired.effective.as_ref().unwrap().own.clone();
+    let mut s = image_changed(s);
+    if let Ok(effective) = &mut s.desired.effective {
+        effective.own = own;
+    }
+    s
+}
+
 /// Somebody wants it stopped.
 pub(crate) fn stopped(mut s: Situation) -> Situation {
     let other = situation(json!({"image": "a:1", "runState": "Stopped"}), s.status.clone());

@@ -359,3 +359,6 @@ impl Bucket {
         next
     }
 }
+
+#[cfg(test)]
+mod tests;

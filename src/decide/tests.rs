@@ -5,11 +5,15 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{Reason, WorkspaceStatus},
-    fixtures::{
-        at, cause, fresh, gone, image_changed, ours, published, restart_pending, situation, started, stopped,
-        terminating,
+    api::{
+        IncarnationNumber, Reason, WorkspaceStatus,
+        status::{Failures, StartCause},
     },
+    fixtures::{
+        at, cause, changed_from_outside, fresh, gone, image_changed, ours, published, restart_pending,
+        situation, started, stopped, terminating,
+    },
+    resolve::Suspension,
     situation::Refusal,
 };
 
@@ -220,6 +224,120 @@ fn a_lost_volume_is_made_anew_only_on_a_new_restart() {
     assert!(matches!(decide(&restart_pending(s)), Step::Claim(..)));
 }
 
+fn turned(mut s: Situation, turn: Turn) -> Situation {
+    s.turn = Some(turn);
+    s
+}
+
+#[test]
+fn a_change_from_outside_asks_the_gate_first() {
+    let s = changed_from_outside(started(Health::Ready));
+    assert_eq!(decide(&s), Step::TakeTurn(Asker::Serving));
+    let Step::Rest(Rest::Settled(Some(Waiting::Turn { what }))) = decide(&turned(s.clone(), Turn::Waits))
+    else {
+        panic!("it does not wait")
+    };
+    assert_eq!(what, "changed: image");
+    let status = crate::status::compute(&s, &decide(&turned(s.clone(), Turn::Waits)));
+    assert!(!rollout::has_place(&status));
+    assert_eq!(decide(&turned(s, Turn::Granted)), Step::Verify);
+}
+
+#[test]
+fn a_place_is_written_down_and_confirmed_before_the_stop_is_recorded() {
+    let mut s = turned(changed_from_outside(started(Health::Ready)), Turn::Granted);
+    s.verdict = Some(Verdict::Accepted { note: None });
+    let step = decide(&s);
+    assert_eq!(step, Step::TakePlace);
+    let s = published(s, &step);
+    assert!(s.has_place());
+    assert!(s.condition(ConditionType::Ready).is_some_and(|ready| ready.status == "True"), "it serves");
+    assert_eq!(decide(&s), Step::ConfirmTurn);
+    assert!(matches!(decide(&turned(s.clone(), Turn::Waits)), Step::Rest(_)), "and may be given back");
+    let s = turned(s, Turn::Confirmed);
+    let step = decide(&s);
+    assert_eq!(recorded(&step), Some(StopCause::Rollout));
+    let s = published(s, &step);
+    assert!(s.has_place());
+    assert_eq!(decide(&s), Step::Delete { uid: "uid-3".into() });
+}
+
+#[test]
+fn a_stop_recorded_for_a_rollout_is_carried_out_though_the_change_is_gone() {
+    let mut s = turned(changed_from_outside(started(Health::Ready)), Turn::Confirmed);
+    s.verdict = Some(Verdict::Accepted { note: None });
+    let step = decide(&s);
+    let mut s = published(s, &step);
+    s.turn = None;
+    s.desired = fresh().desired;
+    assert_eq!(decide(&s), Step::Delete { uid: "uid-3".into() });
+    let rests = Step::Rest(Rest::Settled(None));
+    assert!(published(s, &rests).has_place(), "nobody takes back what another may be carrying out");
+}
+
+#[test]
+fn a_place_lasts_from_the_stop_to_the_first_ready() {
+    let mut s = turned(changed_from_outside(started(Health::Ready)), Turn::Confirmed);
+    s.verdict = Some(Verdict::Accepted { note: None });
+    let step = decide(&s);
+    let s = gone(published(s, &step));
+    let step = decide(&s);
+    assert!(matches!(&step, Step::Claim(claim, _) if claim.cause == Some(StartCause::Rollout)));
+    let mut s = published(s, &step);
+    assert!(s.has_place());
+    s.pod = ours(4, None, Health::Ready);
+    let s = published(s, &Step::Rest(Rest::Settled(None)));
+    assert!(!s.has_place());
+    assert!(s.incarnation().unwrap().ready_time.is_some());
+}
+
+#[test]
+fn what_is_down_is_changed_without_a_place_and_one_that_has_a_place_keeps_it() {
+    let s = changed_from_outside(started(not_ready()));
+    assert_eq!(decide(&s), Step::TakeTurn(Asker::Down));
+    assert_eq!(recorded(&decide(&turned(s.clone(), Turn::Granted))), Some(StopCause::InputsChanged));
+    let mut rolled = s;
+    if let Some(incarnation) = &mut rolled.status.incarnation {
+        incarnation.cause = Some(StartCause::Rollout);
+        incarnation.ready_time = None;
+    }
+    assert_eq!(recorded(&decide(&turned(rolled, Turn::Granted))), Some(StopCause::Rollout));
+}
+
+#[test]
+fn what_a_person_changes_asks_nobody() {
+    assert_eq!(decide(&image_changed(started(Health::Ready))), Step::Verify);
+    let both = restart_pending(changed_from_outside(started(Health::Ready)));
+    assert_eq!(decide(&both), Step::Verify);
+}
+
+#[test]
+fn the_end_of_a_hold_on_the_namespace_asks_the_gate() {
+    let held = Suspension { reason: Reason::Held, is_namespace_s: true, message: "held".into() };
+    let mut s = fresh();
+    s.desired.run = Run::Suspended(held.clone());
+    let step = decide(&s);
+    let mut s = published(s, &step);
+    s.desired.run = Run::Running;
+    assert_eq!(decide(&s), Step::TakeTurn(Asker::Serving));
+    assert_eq!(decide(&turned(s.clone(), Turn::Waits)), Step::Rest(Rest::AwaitingTurn));
+    assert_eq!(decide(&turned(s.clone(), Turn::Granted)), Step::TakePlace);
+    let s = published(s, &Step::TakePlace);
+    assert_eq!(decide(&turned(s.clone(), Turn::Granted)), Step::ConfirmTurn);
+    let step = decide(&turned(s.clone(), Turn::Confirmed));
+    assert!(matches!(&step, Step::Claim(claim, _) if claim.cause == Some(StartCause::Rollout)));
+    assert!(
+        matches!(decide(&restart_pending(s)), Step::Claim(claim, _) if claim.cause == Some(StartCause::Restart))
+    );
+    let own = Suspension { is_namespace_s: false, ..held };
+    let mut s = fresh();
+    s.desired.run = Run::Suspended(own);
+    let step = decide(&s);
+    let mut s = published(s, &step);
+    s.desired.run = Run::Running;
+    assert!(matches!(decide(&s), Step::Claim(..)), "one's own hold is one's own affair");
+}
+
 #[test]
 fn what_is_being_deleted_gets_no_new_pod() {
     let mut s = fresh();
@@ -248,12 +366,15 @@ fn any_situation() -> impl Strategy<Value = Situation> {
         Some(Verdict::Pending { until: at(60) }),
         Some(declined()),
     ]);
-    let flags = prop::collection::vec(any::<bool>(), 8);
-    (health, volume, verdict, flags, 0..7_usize, 1..5_i64).prop_map(
-        |(health, volume, verdict, flags, pod, number)| {
+    let flags = prop::collection::vec(any::<bool>(), 9);
+    let turn =
+        prop::sample::select(vec![None, Some(Turn::Waits), Some(Turn::Granted), Some(Turn::Confirmed)]);
+    (health, volume, verdict, turn, flags, 0..7_usize, 1..5_i64).prop_map(
+        |(health, volume, verdict, turn, flags, pod, number)| {
             let mut s = if flags[0] { started(health.clone()) } else { fresh() };
             s.volume = volume;
             s.verdict = verdict;
+            s.turn = turn;
             s.is_deleting = flags[1];
             s.is_live = flags[2];
             if flags[3] {
@@ -261,6 +382,9 @@ fn any_situation() -> impl Strategy<Value = Situation> {
             }
             if flags[4] {
                 s = image_changed(s);
+            }
+            if flags[8] {
+                s = changed_from_outside(s);
             }
             if flags[5] {
                 s = stopped(s);
