@@ -36,7 +36,7 @@ pub struct Memory {
     pub volume: Option<Refused<String>>,
     /// The "no" to the Service beside a living Pod, for these ports and this type.
     pub service: Option<Refused<String>>,
-    /// The network policy as our last write left it.
+    /// The network policy as our last write of this pass left it, or as the cache will have it in a moment.
     pub policy: Option<Arc<NetworkPolicyView>>,
     /// The "no" to a change of the network policy beside a living Pod.
     pub policy_refused: Option<Refused<String>>,
@@ -156,6 +156,16 @@ impl Memory {
 }
 
 impl Memory {
+    /// At the beginning of a pass: what the cache has caught up with, or does not have any more, is forgotten.
+    pub fn refresh_policy(&mut self, cached: Option<&NetworkPolicyView>) {
+        let is_ahead = |written: &Arc<NetworkPolicyView>| {
+            cached.is_some_and(|cached| {
+                written.metadata.uid == cached.metadata.uid && written.version() > cached.version()
+            })
+        };
+        self.policy = self.policy.take().filter(is_ahead);
+    }
+
     /// The newer of the cache's policy and the one we wrote.
     pub fn newest_policy(&self, cached: Option<Arc<NetworkPolicyView>>) -> Option<Arc<NetworkPolicyView>> {
         let written = self.policy.as_ref();

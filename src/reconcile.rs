@@ -20,7 +20,9 @@ use crate::{
     rest::{self, Shape},
     rollout::Asker,
     situation::{PodState, Situation, Turn, Verdict, VolumeState},
-    status, timers, verify,
+    status,
+    stores::Stores,
+    timers, verify,
 };
 
 /// How long an event may take.
@@ -36,6 +38,8 @@ pub async fn reconcile(
 ) -> Result<Option<Timestamp>, Error> {
     ctx.pending.wait().await;
     let mut pass = Pass { ctx, owner: observe::owner(cached), workspace: memory.newest(cached), memory };
+    let policy = Stores::child(&ctx.stores.policies, &pass.owner.namespace, &pass.owner.name);
+    pass.memory.refresh_policy(policy.as_deref());
     if pass.memory.is_stale {
         pass.reread().await?;
     }
@@ -292,8 +296,7 @@ impl Pass<'_> {
             return Ok(Some(no));
         }
         let wanted = build::service::service(&self.owner, effective);
-        let live =
-            crate::stores::Stores::child(&self.ctx.stores.services, &self.owner.namespace, &self.owner.name);
+        let live = Stores::child(&self.ctx.stores.services, &self.owner.namespace, &self.owner.name);
         apply::children::adjust_service(&self.ctx.client, &self.owner, wanted.as_ref(), live.as_deref()).await
     }
 

@@ -80,7 +80,9 @@ async fn a_hold_on_the_namespace_holds_all_its_workspaces(world: World) {
     }
     hold_namespace(&world, Some("")).await;
     for name in ["a", "b"] {
-        assert_eq!(why(&is_held(&world, name).await), "held by maintenance on the namespace");
+        let held = is_held(&world, name).await;
+        assert_eq!(why(&held), "held by maintenance on the namespace");
+        assert_eq!(told(&held, ConditionType::Suspended), "True/NamespaceHeld");
     }
     world.create("late", json!({"image": IMAGE})).await;
     assert_eq!(starts(&is_held(&world, "late").await), 0);
@@ -159,7 +161,10 @@ async fn hold_namespace(world: &World, why: Option<&str>) {
 
 /// Until it is held and its Pod is gone.
 async fn is_held(world: &World, name: &str) -> Workspace {
-    let is_held = |workspace: &Workspace| told(workspace, ConditionType::Suspended) == "True/Held";
+    let is_held = |workspace: &Workspace| {
+        is(workspace, ConditionType::Suspended, "True")
+            && told(workspace, ConditionType::Ready) == "False/Held"
+    };
     let held = world.until(name, "held", is_held).await;
     assert!(world.pod(name).await.is_none(), "Held is said only once the Pod is gone");
     held

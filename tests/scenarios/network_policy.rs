@@ -88,7 +88,8 @@ async fn the_policy_outlives_a_pod_that_takes_its_time(world: World) {
     world
         .eventually("the policy goes too", || async { policy(&world, "x").await.is_none().then_some(()) })
         .await;
-    assert_eq!(order.of_ends(), ["Pod", "NetworkPolicy"]);
+    let ends = || async { Some(order.of_ends()).filter(|ends| ends.len() == 2) };
+    assert_eq!(world.eventually("both ends are told", ends).await, ["Pod", "NetworkPolicy"]);
     delete(&world, &class).await;
 }
 
