@@ -14,7 +14,8 @@
 //! | running | ended | count the loss, wait its back-off, delete |
 //! | running | ours, inputs due by a change from outside | ask the rollout gate; no turn: rest |
 //! | running | serving, restart or inputs due | verify (dry run, image); accepted: record the stop, delete |
-//! | running | serving, its stop recorded for a rollout | confirm the place it took, delete |
+//! | running | serving, accepted, its turn promised | write the place down, confirm it, record the stop, delete |
+//! | running | ours, its stop recorded for a rollout | delete |
 //! | running | not serving, restart or inputs due | record the stop, delete: the way out of a bad start |
 //! | running | ours, as wanted | rest |
 //! | running | not in the cache | ask the API server |
@@ -40,7 +41,7 @@ use crate::{
     inputs::Comparison,
     resize::Resize,
     resolve::{Blocked, Effective, Run, Suspension},
-    rollout::Asker,
+    rollout::{self, Asker},
     situation::{PodFacts, PodState, Refusal, Situation, Turn, Verdict, VolumeState},
 };
 
@@ -57,7 +58,9 @@ pub enum Step {
     TakeOver(IncarnationNumber),
     /// Ask the rollout gate for a place.
     TakeTurn(Asker),
-    /// Find out whether the place taken is one of those there are.
+    /// Write down the place that was promised.
+    TakePlace,
+    /// Find out whether the place written down is one of those there are.
     ConfirmTurn,
     /// Find out whether the successor of a serving Pod could be made.
     Verify,
@@ -165,6 +168,9 @@ fn running(s: &Situation, pod: &PodFacts) -> Step {
         Health::Finished(cause) => Some(cause),
         Health::Ready | Health::NotReady(_) => None,
     };
+    if is_stopped_for_rollout(s, pod) && blocked(s).is_none() {
+        return Step::Delete { uid: pod.view.uid().to_owned() };
+    }
     match (change(s, Some(pod)), ended) {
         (None, Some(cause)) => lost(s, cause, || Step::Delete { uid: pod.view.uid().to_owned() }),
         (None, None) => Step::Rest(Rest::Settled(blocked(s).map(Waiting::Blocked))),
@@ -187,40 +193,50 @@ fn replace(s: &Situation, pod: &PodFacts, change: Change) -> Step {
     if let Some(reason) = volume_in_the_way(s) {
         return waits(Waiting::Volume { what, reason });
     }
-    if cause == StopCause::Rollout
-        && let Some(step) = wait_for_turn(s, pod, &what)
-    {
-        return step;
+    let is_rollout = cause == StopCause::Rollout;
+    if is_rollout && s.turn == Some(Turn::Waits) {
+        return waits(Waiting::Turn { what });
+    }
+    if is_rollout && s.turn.is_none() {
+        return Step::TakeTurn(asker(s, pod));
     }
     if !pod.is_serving() {
         // Down as it is, it takes no place; one that takes a place keeps it.
-        let is_others = cause == StopCause::Rollout && !s.has_place();
-        return stop(s, pod, if is_others { StopCause::InputsChanged } else { cause }, what);
+        let takes_none = is_rollout && !s.has_place();
+        return stop(s, pod, if takes_none { StopCause::InputsChanged } else { cause }, what);
     }
     match &s.verdict {
         None => Step::Verify,
         Some(Verdict::Pending { until }) => waits(Waiting::Image { what, until: *until }),
         Some(Verdict::Declined(refusal)) => waits(Waiting::Declined { what, refusal: refusal.clone() }),
+        Some(Verdict::Accepted { .. }) if is_rollout && s.turn == Some(Turn::Granted) => take_place(s),
         Some(Verdict::Accepted { note: None }) => stop(s, pod, cause, what),
         Some(Verdict::Accepted { note: Some(note) }) => stop(s, pod, cause, format!("{what} ({note})")),
     }
 }
 
-/// What stands between a change from outside and its Pod: the gate, twice. First a place is promised; and once it is
-/// written down, it turns out whether another operator promised it too.
-fn wait_for_turn(s: &Situation, pod: &PodFacts, what: &str) -> Option<Step> {
-    let asker = match s.condition(ConditionType::UpToDate) {
+fn asker(s: &Situation, pod: &PodFacts) -> Asker {
+    match s.condition(ConditionType::UpToDate) {
         _ if !pod.is_serving() => Asker::Down,
-        Some(before) if before.reason == Reason::RestartDeclined.as_str() => Asker::Declined,
+        Some(before) if rollout::is_decline(before) => Asker::Declined,
         _ => Asker::Serving,
-    };
-    let is_written = s.has_place() && s.is_stop_recorded() && asker != Asker::Down;
-    match s.turn {
-        Some(Turn::Waits) => Some(Step::Rest(Rest::Settled(Some(Waiting::Turn { what: what.to_owned() })))),
-        None | Some(Turn::Granted) if is_written => Some(Step::ConfirmTurn),
-        None => Some(Step::TakeTurn(asker)),
-        Some(Turn::Granted | Turn::Confirmed) => None,
     }
+}
+
+/// A promised place is written down first, and only then used: so it turns out whether another operator promised it
+/// too. A place that is only written down may be given back by anybody; a stop that is recorded may not.
+fn take_place(s: &Situation) -> Step {
+    let is_written = s.condition(ConditionType::UpToDate).is_some_and(rollout::is_place);
+    if is_written { Step::ConfirmTurn } else { Step::TakePlace }
+}
+
+/// Whether the stop of `pod` was recorded for a rollout. Such a one is carried out even if the change has gone
+/// meanwhile: another operator may be about to.
+fn is_stopped_for_rollout(s: &Situation, pod: &PodFacts) -> bool {
+    s.status
+        .last_stop
+        .as_ref()
+        .is_some_and(|stop| stop.incarnation == pod.number && stop.cause == StopCause::Rollout)
 }
 
 /// Many wake at once when a hold on their namespace ends. Not so what somebody did to this one since.
@@ -245,7 +261,8 @@ fn start(s: &Situation) -> Step {
         match s.turn {
             None => return Step::TakeTurn(Asker::Serving),
             Some(Turn::Waits) => return Step::Rest(Rest::AwaitingTurn),
-            Some(Turn::Granted | Turn::Confirmed) => {}
+            Some(Turn::Granted) => return take_place(s),
+            Some(Turn::Confirmed) => {}
         }
     }
     if s.incarnation().is_none() || s.is_stop_recorded() {

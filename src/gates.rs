@@ -324,7 +324,7 @@ impl Index {
         let mut census = Census::default();
         for bucket in gate.buckets(self) {
             census.running += bucket.running;
-            census.places += bucket.places.len();
+            census.places += bucket.places.iter().filter(|uid| Some(uid.as_str()) != asking).count();
             let failures =
                 bucket.failed.iter().filter_map(|uid| bucket.members.get(uid)?.standing.failure.as_ref());
             census.failed += failures.filter(|failure| gate.counts(failure)).count();

@@ -27,6 +27,8 @@ use crate::{
 /// How long a "yes" is good for.
 const GOOD_FOR: Duration = Duration::from_mins(10);
 
+const NO_ANSWER: &str = "no clear answer about the image in time";
+
 /// What the answer depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Question {
@@ -153,6 +155,7 @@ async fn ask(
         // It was made, and the cache does not have it yet. One that was seen and is gone without an answer was
         // taken away by somebody: that is no answer, and it is asked anew.
         let until = after(asked.at, timeout);
+        return Ok(if ctx.now() < until { Answer::Pending { until } } else { Answer::Unclear(NO_ANSWER) });
     }
     let probe = build::probe::probe(owner, effective, &question.images, &question.node, &question.id());
     let at = ctx.now();
@@ -206,7 +209,9 @@ fn read(probe: &PodView, until: Timestamp, now: Timestamp) -> Answer {
     if matches!(probe.status.phase.as_deref(), Some("Failed" | "Succeeded")) {
         return Answer::Unclear("the image was not looked for: the node refused the Pod that would");
     }
-    if now >= until {}
+    if now >= until {
+        return Answer::Unclear(NO_ANSWER);
+    }
     Answer::Pending { until }
 }
 

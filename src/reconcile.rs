@@ -99,7 +99,11 @@ impl Pass<'_> {
             Step::TakeTurn(asker) => situation.turn = Some(self.take_turn(situation, *asker)),
             Step::ConfirmTurn => situation.turn = Some(self.confirm_turn(situation).await?),
             Step::Verify => self.verify(situation).await?,
-            Step::RecordStop(_) | Step::RecordLoss(_) | Step::Claim(..) | Step::TakeOver(_) => {
+            Step::TakePlace
+            | Step::RecordStop(_)
+            | Step::RecordLoss(_)
+            | Step::Claim(..)
+            | Step::TakeOver(_) => {
                 self.publish(situation, &step).await?;
             }
             Step::Delete { uid } => self.delete(situation, uid).await?,

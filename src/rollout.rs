@@ -65,11 +65,12 @@ impl Standing {
             || has_reason(suspended, Reason::Stopping)
             || is_waiting_to_run;
         let is_running = !is_stopped && workspace.metadata.deletion_timestamp.is_none();
+        let up_to_date = condition(status, ConditionType::UpToDate);
         if !is_running {
             let is_waiting = is_waiting_to_run && workspace.metadata.deletion_timestamp.is_none();
-            return Self { is_waiting, ..Self::default() };
+            let has_place = is_waiting && up_to_date.is_some_and(is_place);
+            return Self { is_waiting: is_waiting && !has_place, has_place, ..Self::default() };
         }
-        let up_to_date = condition(status, ConditionType::UpToDate);
         let is_ready = is_true(status, ConditionType::Ready);
         Self {
             is_running,
@@ -81,8 +82,21 @@ impl Standing {
     }
 }
 
-/// Whether `status` takes a place: from the recorded stop, or the claim, until it is Ready for the first time.
+/// Whether an UpToDate condition says that its turn has come.
+pub fn is_place(up_to_date: &Condition) -> bool {
+    up_to_date.reason == Reason::RollingOut.as_str()
+}
+
+/// Whether an UpToDate condition says that the change could not be carried out.
+pub fn is_decline(up_to_date: &Condition) -> bool {
+    is_one_of(up_to_date, DECLINES)
+}
+
+/// Whether `status` takes a place: from where it says so until it is Ready for the first time.
 pub fn has_place(status: &WorkspaceStatus) -> bool {
+    if condition(status, ConditionType::UpToDate).is_some_and(is_place) {
+        return true;
+    }
     let Some(incarnation) = &status.incarnation else { return false };
     match status.last_stop.as_ref().filter(|stop| stop.incarnation == incarnation.number) {
         Some(stop) => stop.cause == StopCause::Rollout,
@@ -97,8 +111,8 @@ fn failure(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Failure> {
     if ready.status == "True" {
         // A spec that its owner changed is the owner's affair.
         let is_from_outside = incarnation.generation == workspace.metadata.generation;
-        let declined = condition(status, ConditionType::UpToDate)
-            .filter(|up_to_date| is_one_of(up_to_date, DECLINES))?;
+        let declined =
+            condition(status, ConditionType::UpToDate).filter(|up_to_date| is_decline(up_to_date))?;
         return is_from_outside.then(|| Failure { generation: None, message: told(declined) });
     }
     if incarnation.cause != Some(StartCause::Rollout) {

@@ -17,7 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::{
     api::{
         ConditionType, WorkspaceStatus,
-        status::{Failures, Stop},
+        status::{Failures, Stop, StopCause},
     },
     decide::Step,
     failure::{self, whole_seconds},
@@ -82,7 +82,8 @@ fn last_stop(s: &Situation, step: &Step) -> Option<Stop> {
     match step {
         Step::RecordStop(stop) => Some(stop.clone()),
         Step::Claim(..) | Step::TakeOver(_) => None,
-        Step::Rest(_) if lives => None,
+        // What another operator may be carrying out stays.
+        Step::Rest(_) if lives => s.status.last_stop.clone().filter(|stop| stop.cause == StopCause::Rollout),
         _ => s.status.last_stop.clone(),
     }
 }

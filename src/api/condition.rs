@@ -140,6 +140,8 @@ words! {
         AwaitingRestart,
         /// The change waits for its turn in the class's rollout.
         AwaitingRollout,
+        /// Its turn in the class's rollout has come.
+        RollingOut,
     }
 }
 
@@ -290,6 +292,7 @@ impl ConditionType {
                     &[
                         R::AwaitingRestart,
                         R::AwaitingRollout,
+                        R::RollingOut,
                         R::CheckingImage,
                         R::RestartDeclined,
                         R::NameTaken,

@@ -39,17 +39,10 @@ const NOT_PUBLIC_V4: &[&str] = &[
     "224.0.0.0/4",
     "240.0.0.0/4",
 ];
-/// The same of IPv6, with the ways back to IPv4 (mapped, NAT64, 6to4), behind which a private address could hide.
-const NOT_PUBLIC_V6: &[&str] = &[
-    "::/96",
-    "::ffff:0:0/96",
-    "64:ff9b::/96",
-    "64:ff9b:1::/48",
-    "2002::/16",
-    "fc00::/7",
-    "fe80::/10",
-    "ff00::/8",
-];
+/// The same of IPv6, with the ways back to IPv4 (NAT64, 6to4), behind which a private address could hide. Mapped
+/// addresses are never on the wire, and the API server takes none.
+const NOT_PUBLIC_V6: &[&str] =
+    &["::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8"];
 
 /// The policy. Its owners are the workspace and its Pod: the garbage collector takes it away only when both are gone,
 /// so it outlives a Pod that takes its time. Until the Pod exists it has none.

@@ -186,7 +186,7 @@ fn suspended(s: &Situation, step: &Step) -> Said {
             let reason = if why.is_namespace_s { Reason::NamespaceHeld } else { why.reason };
             said(ConditionStatus::True, reason, &why.message)
         }
-        (_, Step::Rest(Rest::AwaitingTurn)) => {
+        (Run::Running, Step::Rest(Rest::AwaitingTurn) | Step::TakePlace) if ours(s).is_none() => {
             said(ConditionStatus::False, Reason::AwaitingRollout, "the hold on the namespace has ended")
         }
         (Run::Suspended(why), _) => said(ConditionStatus::False, Reason::Stopping, &why.message),
@@ -221,6 +221,7 @@ fn up_to_date(s: &Situation, step: &Step) -> Said {
                 no(*reason, &format!("{what}: the volume claim is being deleted"))
             }
         },
+        Step::TakePlace => no(Reason::RollingOut, "its turn in the rollout has come"),
         Step::RecordStop(stop) => replacing(stop.cause, &stop.message),
         Step::Delete { .. } | Step::Rest(Rest::Stopping) => match &s.status.last_stop {
             Some(stop) if !s.is_deleting => replacing(stop.cause, &stop.message),

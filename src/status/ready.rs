@@ -35,6 +35,7 @@ pub(super) fn obstacle(s: &Situation, step: &Step) -> Option<Obstacle> {
         Step::Rest(Rest::Settled(_))
         | Step::TakeOver(_)
         | Step::TakeTurn(_)
+        | Step::TakePlace
         | Step::ConfirmTurn
         | Step::Verify
         | Step::ReadPod

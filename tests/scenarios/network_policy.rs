@@ -8,7 +8,7 @@ use std::{
 use futures::StreamExt;
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::{
-    ResourceExt,
+    Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams},
     runtime::{WatchStreamExt, watcher},
 };
@@ -235,7 +235,7 @@ async fn owned_by_pod(world: &World, name: &str) -> NetworkPolicy {
 }
 
 /// In which order Pods and policies went.
-struct Order(Arc<Mutex<Vec<&'static str>>>, Vec<tokio::task::AbortHandle>);
+struct Order(Arc<Mutex<Vec<(u64, &'static str)>>>, Vec<tokio::task::AbortHandle>);
 
 impl Drop for Order {
     fn drop(&mut self) {
@@ -256,20 +256,24 @@ impl Order {
         Self(ends, vec![pods.abort_handle(), policies.abort_handle()])
     }
 
+    /// By the version of their ends: two watches tell in no order.
     fn of_ends(&self) -> Vec<&'static str> {
-        self.0.lock().unwrap().clone()
+        let mut ends = self.0.lock().unwrap().clone();
+        ends.sort_unstable();
+        ends.into_iter().map(|(_, kind)| kind).collect()
     }
 }
 
-async fn note<K: Send + 'static>(
+async fn note<K: Resource + Send + 'static>(
     events: impl futures::Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
     kind: &'static str,
-    ends: Arc<Mutex<Vec<&'static str>>>,
+    ends: Arc<Mutex<Vec<(u64, &'static str)>>>,
 ) {
     let mut events = std::pin::pin!(events.default_backoff());
     while let Some(event) = events.next().await {
-        if let Ok(watcher::Event::Delete(_)) = event {
-            ends.lock().unwrap().push(kind);
+        if let Ok(watcher::Event::Delete(object)) = event {
+            let version = object.resource_version().and_then(|version| version.parse().ok()).unwrap();
+            ends.lock().unwrap().push((version, kind));
         }
     }
 }

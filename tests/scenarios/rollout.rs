@@ -71,8 +71,8 @@ async fn a_changed_class_reaches_so_many_at_a_time(world: World) {
         assert_eq!(world.pods.started(name), 2, "{name}");
         world.pods.assert_one_at_a_time(name);
     }
-    // Each: that it waits, stop recorded, deleted, claimed, made, Ready.
-    assert!(world.writes().len() <= 6 * names.len(), "{} writes", world.writes().len());
+    // Each: that it waits, place taken, stop recorded, deleted, claimed, made, Ready.
+    assert!(world.writes().len() <= 7 * names.len(), "{} writes", world.writes().len());
     delete(&world, &class).await;
 }
 
