@@ -48,9 +48,8 @@ fn the_page_of_conditions_has_exactly_the_rows_of_classes() -> TestResult {
 type Triple = [String; 3];
 
 fn rows<R: ToString>(type_: &impl ToString, rows: &[(ConditionStatus, &[R])]) -> Vec<Triple> {
-    let triple = |status: &ConditionStatus, reason: &R| {
-        [type_.to_string(), status.to_string(), reason.to_string()]
-    };
+    let triple =
+        |status: &ConditionStatus, reason: &R| [type_.to_string(), status.to_string(), reason.to_string()];
     rows.iter().flat_map(|(status, reasons)| reasons.iter().map(|reason| triple(status, reason))).collect()
 }
 
@@ -83,7 +82,9 @@ fn the_policy_forbids_the_variables_that_the_operator_forbids() -> TestResult {
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text)?;
     let policy = objects
         .iter()
-        .find(|object| object["kind"] == "ValidatingAdmissionPolicy" && !object["spec"]["paramKind"].is_object())
+        .find(|object| {
+            object["kind"] == "ValidatingAdmissionPolicy" && !object["spec"]["paramKind"].is_object()
+        })
         .ok_or("no policy without a parameter")?;
     let list = policy["spec"]["variables"]
         .as_array()
