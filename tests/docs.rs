@@ -13,8 +13,11 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use workspace_operator::{
-    api::{ConditionType, Workspace, WorkspaceClass, names},
+    api::{
+        ConditionStatus, ConditionType, Workspace, WorkspaceClass, class_status::ClassConditionType, names,
+    },
     cli::Cli,
+    forbidden_env,
 };
 
 type TestResult = Result<(), Box<dyn Error>>;
@@ -22,29 +25,74 @@ type TestResult = Result<(), Box<dyn Error>>;
 /// Programs whose flags are not ours.
 const OTHERS: &[&str] = &["kubectl", "cargo", "make"];
 
+/// What the headings of a class's conditions begin with.
+const OF_CLASS: &str = "Class: ";
+
 #[test]
 fn the_page_of_conditions_has_exactly_the_rows_of_the_code() -> TestResult {
-    let told: Vec<[String; 3]> = read(Path::new("docs/conditions.md"))?
-        .rows
+    let possible = ConditionType::ALL.iter().flat_map(|type_| rows(type_, type_.rows()));
+    let is_of_workspace = |heading: &str| (!heading.starts_with(OF_CLASS)).then(|| heading.to_owned());
+    assert_same_rows(&told_conditions(is_of_workspace)?, &possible.collect());
+    Ok(())
+}
+
+#[test]
+fn the_page_of_conditions_has_exactly_the_rows_of_classes() -> TestResult {
+    let possible = ClassConditionType::ALL.iter().flat_map(|type_| rows(type_, type_.rows()));
+    let of_class = |heading: &str| heading.strip_prefix(OF_CLASS).map(str::to_owned);
+    assert_same_rows(&told_conditions(of_class)?, &possible.collect());
+    Ok(())
+}
+
+/// Type, status and reason of a condition.
+type Triple = [String; 3];
+
+fn rows<R: ToString>(type_: &impl ToString, rows: &[(ConditionStatus, &[R])]) -> Vec<Triple> {
+    let triple =
+        |status: &ConditionStatus, reason: &R| [type_.to_string(), status.to_string(), reason.to_string()];
+    rows.iter().flat_map(|(status, reasons)| reasons.iter().map(|reason| triple(status, reason))).collect()
+}
+
+/// The rows of the page, below the headings of which `type_of` makes the type of a condition.
+fn told_conditions(type_of: impl Fn(&str) -> Option<String>) -> Result<Vec<Triple>, Box<dyn Error>> {
+    let rows = read(Path::new("docs/conditions.md"))?.rows;
+    Ok(rows
         .into_iter()
-        .map(|row| {
+        .filter_map(|row| {
             assert!(row.cells.iter().all(|cell| !cell.is_empty()), "an empty cell: {:?}", row.cells);
-            let [status, reason, ..] = row.cells.as_slice() else { return Default::default() };
-            [row.heading, status.clone(), reason.clone()]
+            let type_ = type_of(&row.heading)?;
+            let [status, reason, ..] = row.cells.as_slice() else { return Some(Default::default()) };
+            Some([type_, status.clone(), reason.clone()])
         })
-        .collect();
-    let possible: BTreeSet<[String; 3]> = ConditionType::ALL
-        .iter()
-        .flat_map(|type_| type_.rows().iter().map(move |(status, reasons)| (type_, status, reasons)))
-        .flat_map(|(type_, status, reasons)| {
-            reasons.iter().map(move |reason| [type_.to_string(), status.to_string(), reason.to_string()])
-        })
-        .collect();
+        .collect())
+}
+
+fn assert_same_rows(told: &[Triple], possible: &BTreeSet<Triple>) {
     let unique: BTreeSet<_> = told.iter().cloned().collect();
     assert_eq!(unique.len(), told.len(), "a row stands there twice");
     let missing: Vec<_> = possible.difference(&unique).collect();
-    let invented: Vec<_> = unique.difference(&possible).collect();
+    let invented: Vec<_> = unique.difference(possible).collect();
     assert!(missing.is_empty() && invented.is_empty(), "missing: {missing:?}; invented: {invented:?}");
+}
+
+/// Two lists of the same: the operator's is in its code, and a policy can't read that.
+#[test]
+fn the_policy_forbids_the_variables_that_the_operator_forbids() -> TestResult {
+    let text = fs::read_to_string(root().join("deploy/policies/forbidden-env.yaml"))?;
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&text)?;
+    let policy = objects
+        .iter()
+        .find(|object| {
+            object["kind"] == "ValidatingAdmissionPolicy" && !object["spec"]["paramKind"].is_object()
+        })
+        .ok_or("no policy without a parameter")?;
+    let list = policy["spec"]["variables"]
+        .as_array()
+        .and_then(|variables| variables.iter().find(|variable| variable["name"] == "forbidden"))
+        .and_then(|variable| variable["expression"].as_str())
+        .ok_or("no list")?;
+    let of_policy: Vec<&str> = list.split('\'').skip(1).step_by(2).collect();
+    assert_eq!(of_policy, forbidden_env::DEFAULT);
     Ok(())
 }
 
