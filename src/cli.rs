@@ -59,7 +59,7 @@ pub struct RunArgs {
     pub require_class: bool,
     /// Environment variables that no workspace may have, whatever its class: names between commas, where a `*` at
     /// the end stands for any rest. Replaces the built-in list; an empty value forbids none.
-    #[arg(long, env = "WORKSPACE_OPERATOR_FORBIDDEN_ENV", value_delimiter = ',', default_values = forbidden_env::DEFAULT, hide_default_value = true)]
+    #[arg(long, env = "WORKSPACE_OPERATOR_FORBIDDEN_ENV", value_delimiter = ',', default_values = forbidden_env::DEFAULT)]
     pub forbidden_env: Vec<String>,
     /// Write the status of classes. Where several operators look after a namespace each, only one may
     /// [default: whether it looks after all namespaces]
@@ -102,9 +102,51 @@ impl RunArgs {
             reconcile_timeout: Duration::from_secs(*reconcile_timeout_seconds),
             image_check_timeout: Duration::from_secs(*image_check_timeout_seconds),
             require_class: *require_class,
-            forbidden_env: ForbiddenEnv::parse(forbidden_env)?,
+            forbidden_env: ForbiddenEnv::parse(&given(forbidden_env))?,
             operator_namespace: own_namespace.to_owned(),
             class_status: class_status.unwrap_or(namespace.is_none()),
         })
+    }
+}
+
+/// An empty value is an empty list, not a list of one empty name.
+fn given(entries: &[String]) -> Vec<&str> {
+    match entries {
+        [one] if one.is_empty() => Vec::new(),
+        entries => entries.iter().map(String::as_str).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(arguments: &[&str]) -> Result<Settings, forbidden_env::Malformed> {
+        let cli = Cli::parse_from(["workspace-operator"].iter().chain(arguments));
+        cli.run.settings("operators")
+    }
+
+    fn forbids(settings: &Settings, name: &str) -> bool {
+        let pod = serde_json::json!({"containers": [{"name": "main", "env": [{"name": name}]}]});
+        settings.forbidden_env.find(&serde_json::from_value(pod).unwrap()).is_some()
+    }
+
+    #[test]
+    fn the_list_of_forbidden_variables_is_replaced_or_emptied() {
+        let built_in = settings(&[]).unwrap();
+        assert!(forbids(&built_in, "AWS_SECRET_ACCESS_KEY"));
+        let own = settings(&["--forbidden-env", "TOKEN,SECRET_*"]).unwrap();
+        assert!(
+            forbids(&own, "TOKEN") && forbids(&own, "SECRET_A") && !forbids(&own, "AWS_SECRET_ACCESS_KEY")
+        );
+        assert!(!forbids(&settings(&["--forbidden-env", ""]).unwrap(), "AWS_SECRET_ACCESS_KEY"));
+        assert!(settings(&["--forbidden-env", "A,,B"]).is_err());
+    }
+
+    #[test]
+    fn who_looks_after_one_namespace_leaves_the_status_of_classes_to_others() {
+        assert!(settings(&[]).unwrap().class_status);
+        assert!(!settings(&["--namespace", "a"]).unwrap().class_status);
+        assert!(settings(&["--namespace", "a", "--class-status", "true"]).unwrap().class_status);
     }
 }

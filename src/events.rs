@@ -84,6 +84,8 @@ fn is_trouble(type_: ConditionType, reason: &str) -> bool {
         "Progressing",
         "CheckingImage",
         "AwaitingRestart",
+        "AwaitingRollout",
+        "RollingOut",
     ];
     type_ == ConditionType::Stalled || !calm.contains(&reason)
 }

@@ -14,7 +14,7 @@ use workspace_operator::api::{ConditionType, Reason, Workspace, WorkspaceClass};
 use crate::{
     availability::Availability,
     class::{classes, create_with, delete, own, patch},
-    world::{IMAGE, World, condition, is, starts, told},
+    world::{IMAGE, World, condition, is, shown, starts, told},
 };
 
 scenarios!(
@@ -22,6 +22,7 @@ scenarios!(
     a_paused_rollout_goes_no_further_and_goes_on_when_resumed,
     undo_leaves_those_alone_that_are_back,
     failures_stop_a_rollout_and_a_fix_sets_it_going_again,
+    an_image_that_can_not_be_had_stops_a_rollout_and_nobody,
     what_a_person_does_passes_at_once,
     the_end_of_a_namespace_hold_starts_so_many_at_a_time,
     a_shared_secret_reaches_workspaces_without_a_class_one_at_a_time,
@@ -150,6 +151,31 @@ async fn failures_stop_a_rollout_and_a_fix_sets_it_going_again(world: World) {
     for name in &names {
         world.pods.assert_one_at_a_time(name);
     }
+    delete(&world, &class).await;
+}
+
+async fn an_image_that_can_not_be_had_stops_a_rollout_and_nobody(world: World) {
+    let class = own(&world, "class");
+    let width = json!({"maxUnavailable": 1});
+    create_with(&world, &class, versioned("1", width.clone())).await;
+    let names = many(&world, 4, &class).await;
+    all_run(&world, &names, "1", None).await;
+    let mut bad = versioned("2", width.clone());
+    bad["defaults"]["image"] = json!("registry.test/missing:1");
+    patch(&world, &class, json!({ "spec": bad })).await;
+    world
+        .eventually("one was declined and the others wait", || async {
+            (waiting(&world, &names).await.len() == names.len() - 1).then_some(())
+        })
+        .await;
+    world.quiet().await;
+    world.forget_writes();
+    world.quiet().await;
+    assert!(world.writes().is_empty(), "{}", shown(&world.writes()));
+    assert_eq!(serving(&world, &names).await, names.len());
+    assert!(names.iter().all(|name| world.pods.started(name) == 1));
+    patch(&world, &class, json!({"spec": versioned("3", width)})).await;
+    all_run(&world, &names, "3", None).await;
     delete(&world, &class).await;
 }
 
