@@ -124,6 +124,12 @@ impl Wish {
 }
 
 impl<K: PartialEq> Refused<K> {
+    /// The "no" to `what` that need not be asked about again yet.
+    pub fn standing(before: Option<&Self>, what: &K, now: Timestamp) -> Option<Refusal> {
+        let stands = before.filter(|before| before.what == *what && before.refusal.retry_at > now)?;
+        Some(stands.refusal.clone())
+    }
+
     /// Notes another "no" to `what`: the delay grows while it is the same thing. The words of the first "no" stay
     /// while its reason does: the next ones differ in a number or an address, and would be written each time.
     pub fn note(

@@ -309,7 +309,7 @@ impl Pass<'_> {
         let Some(network) = &effective.network else { return Ok(None) };
         let namespace = &self.ctx.settings.operator_namespace;
         let wanted = build::network_policy::network_policy(&self.owner, network, None, namespace);
-        let live = rest::policy(self.ctx, &self.owner, self.memory);
+        let live = rest::policy::current(self.ctx, &self.owner, self.memory);
         match apply::network_policy::put(&self.ctx.client, &self.owner, &wanted, live.as_deref()).await? {
             Made::Made(policy) => {
                 self.memory.policy = Some(Arc::new(policy));

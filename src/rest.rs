@@ -1,6 +1,6 @@
 //! What is done while nothing has to happen: children are kept in shape and small changes made in place.
 
-use std::sync::Arc;
+pub mod policy;
 
 use crate::{
     adjust,
@@ -12,12 +12,11 @@ use crate::{
     decide::Rest,
     error::Error,
     memory::{Memory, Refused, ResizeRefused},
-    observe,
     resize::Resize,
     resolve::Effective,
     situation::{PodFacts, PodState, Refusal, Situation, VolumeState},
     stores::Stores,
-    view::{NetworkPolicyView, Ownership, ServiceView, VolumeClaimView},
+    view::{ServiceView, VolumeClaimView},
 };
 
 /// Whether the pass may end.
@@ -41,7 +40,7 @@ pub async fn keep_in_shape(
     if *rest == Rest::Deleting {
         apply::children::adjust_service(&ctx.client, owner, None, service.as_deref()).await?;
         apply::children::delete_owned_volume_claim(&ctx.client, owner, claim.as_deref()).await?;
-        return delete_policy(ctx, owner, situation, memory).await.map(|()| Shape::Settled);
+        return policy::delete(ctx, owner, situation, memory).await.map(|()| Shape::Settled);
     }
     let Ok(effective) = situation.desired.effective.clone() else { return Ok(Shape::Settled) };
     let effective = &effective;
@@ -57,7 +56,7 @@ pub async fn keep_in_shape(
     }
     let Some(pod) = pod.filter(|pod| !pod.view.is_terminating()) else { return Ok(Shape::Settled) };
     let shape = adjust_resources(ctx, owner, &pod, effective, memory).await?;
-    let refused = adjust_policy(ctx, owner, situation, &pod, effective, memory).await?;
+    let refused = policy::adjust(ctx, owner, situation, &pod, effective, memory).await?;
     situation.in_place = situation.in_place.take().or(refused);
     let refused = adjust_metadata(ctx, owner, situation, &pod, effective, memory).await?;
     situation.in_place = situation.in_place.take().or(refused);
@@ -75,85 +74,14 @@ async fn adjust_service(
 ) -> Result<Option<Refusal>, Error> {
     let wanted = build::service::service(owner, effective);
     let wish = format!("{:?}", wanted.as_ref().map(|service| &service.spec));
-    if let Some(refused) = &memory.service
-        && refused.what == wish
-        && refused.refusal.retry_at > situation.now
-    {
-        return Ok(Some(refused.refusal.clone()));
+    if let Some(refusal) = Refused::standing(memory.service.as_ref(), &wish, situation.now) {
+        return Ok(Some(refusal));
     }
     let no = apply::children::adjust_service(&ctx.client, owner, wanted.as_ref(), live).await?;
     memory.service = no.map(|(reason, message)| {
         Refused::note(memory.service.as_ref(), wish, reason, message, situation.now, situation.jitter)
     });
     Ok(memory.service.as_ref().map(|refused| refused.refusal.clone()))
-}
-
-/// The workspace's network policy as far as this process knows.
-pub fn policy(ctx: &Context, owner: &Owner, memory: &Memory) -> Option<Arc<NetworkPolicyView>> {
-    memory.newest_policy(Stores::child(&ctx.stores.policies, &owner.namespace, &owner.name))
-}
-
-/// Brings the policy to the wish, and makes the Pod its owner beside the workspace. Where none is wished any more, it
-/// goes.
-async fn adjust_policy(
-    ctx: &Context,
-    owner: &Owner,
-    situation: &Situation,
-    pod: &PodFacts,
-    effective: &Effective,
-    memory: &mut Memory,
-) -> Result<Option<Refusal>, Error> {
-    let live = policy(ctx, owner, memory);
-    let Some(network) = &effective.network else {
-        memory.policy_refused = None;
-        if let Some(live) = live.filter(|live| is_ours_to_delete(live, owner)) {
-            apply::network_policy::delete(&ctx.client, owner, &live).await?;
-            memory.policy = None;
-        }
-        return Ok(None);
-    };
-    let namespace = &ctx.settings.operator_namespace;
-    let wanted = build::network_policy::network_policy(owner, network, Some(pod.view.uid()), namespace);
-    let wish = format!("{:?}", wanted.spec);
-    if let Some(refused) = &memory.policy_refused
-        && refused.what == wish
-        && refused.refusal.retry_at > situation.now
-    {
-        return Ok(Some(refused.refusal.clone()));
-    }
-    memory.policy_refused =
-        match apply::network_policy::put(&ctx.client, owner, &wanted, live.as_deref()).await? {
-            Made::Made(policy) => {
-                memory.policy = Some(Arc::new(policy));
-                None
-            }
-            Made::Refused(reason, message) => {
-                let before = memory.policy_refused.as_ref();
-                Some(Refused::note(before, wish, reason, message, situation.now, situation.jitter))
-            }
-        };
-    Ok(memory.policy_refused.as_ref().map(|refused| refused.refusal.clone()))
-}
-
-/// While the workspace is being deleted: its policy goes once its Pod is gone, as the API server tells.
-async fn delete_policy(
-    ctx: &Context,
-    owner: &Owner,
-    situation: &Situation,
-    memory: &mut Memory,
-) -> Result<(), Error> {
-    let live = policy(ctx, owner, memory);
-    let Some(live) = live.filter(|live| is_ours_to_delete(live, owner)) else { return Ok(()) };
-    if matches!(observe::read_pod(ctx, owner, situation, memory).await?, PodState::Gone) {
-        apply::network_policy::delete(&ctx.client, owner, &live).await?;
-        memory.policy = None;
-    }
-    Ok(())
-}
-
-fn is_ours_to_delete(live: &NetworkPolicyView, owner: &Owner) -> bool {
-    let ours = live.ownership(&owner.name, &owner.uid);
-    matches!(ours, Ownership::Ours | Ownership::Retained) && !live.is_terminating()
 }
 
 /// Growth and retention. A "no" is said beside the condition, and asked about again only after a while.
@@ -233,11 +161,8 @@ async fn adjust_metadata(
         return Ok(None);
     };
     let wish = body.to_string();
-    if let Some(refused) = &memory.metadata
-        && refused.what == wish
-        && refused.refusal.retry_at > situation.now
-    {
-        return Ok(Some(refused.refusal.clone()));
+    if let Some(refusal) = Refused::standing(memory.metadata.as_ref(), &wish, situation.now) {
+        return Ok(Some(refusal));
     }
     memory.metadata = match apply::pod::patch_metadata(&ctx.client, owner, &body).await? {
         Made::Made(()) => None,

@@ -27,11 +27,8 @@ pub async fn verify(
     memory: &mut Memory,
 ) -> Result<Verdict, Error> {
     let candidate = Candidate::of(situation);
-    if let Some(declined) = &memory.declined
-        && declined.what == candidate
-        && declined.refusal.retry_at > situation.now
-    {
-        return Ok(Verdict::Declined(declined.refusal.clone()));
+    if let Some(refusal) = Refused::standing(memory.declined.as_ref(), &candidate, situation.now) {
+        return Ok(Verdict::Declined(refusal));
     }
     let no = match accepted_by_server(ctx, owner, situation, pod, effective).await? {
         Some(no) => no,
