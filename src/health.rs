@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    api::Reason,
+    api::{Reason, names},
     view::{
         PodView,
         pod::{ContainerStatus, Terminated, Waiting},
@@ -67,7 +67,7 @@ pub fn assess(
     }
     let cause = unschedulable(pod)
         .or_else(|| pod.status.init_container_statuses.iter().find_map(failed_init))
-        .or_else(|| pod.main_status().and_then(|main| failed_main(main, previous)))
+        .or_else(|| by_container(pod, |container| failed(container, previous)))
         .or_else(|| mount_failure.map(|message| Cause::new(Reason::VolumeAttachFailed, message)))
         .unwrap_or_else(|| Cause::new(Reason::AwaitingReadiness, "started, not Ready yet"));
     Health::NotReady(cause)
@@ -123,12 +123,29 @@ fn lost_node(pod: &PodView, now: Timestamp) -> Option<Cause> {
     marked.then(|| Cause::new(Reason::NodeLost, message))
 }
 
+/// What is told of one of the containers, of the main one before the sidecars, which are named.
+fn by_container(pod: &PodView, told: impl Fn(&ContainerStatus) -> Option<Cause>) -> Option<Cause> {
+    let of_main = pod.main_status().and_then(&told);
+    let sidecars = pod.status.container_statuses.iter().filter(|one| one.name != names::MAIN_CONTAINER);
+    of_main.or_else(|| {
+        sidecars.into_iter().find_map(|sidecar| {
+            let mut cause = told(sidecar)?;
+            cause.message = format!("container {}: {}", sidecar.name, cause.message);
+            Some(cause)
+        })
+    })
+}
+
 /// A program that loops is Ready for moments; its reason stays until it has kept calm for a while.
 fn crash_loop_pause(pod: &PodView, previous: Option<Reason>, now: Timestamp) -> Option<Cause> {
     let reason = previous.filter(|reason| matches!(reason, Reason::CrashLoopBackOff | Reason::OOMKilled))?;
-    let main = pod.main_status().filter(|main| main.restart_count > 0)?;
-    let calm_at = main.state.running.as_ref()?.started_at.as_ref()?.0.saturating_add(CALM).ok()?;
-    let mut cause = main.last_state.terminated.as_ref().map_or_else(|| Cause::new(reason, ""), ended);
+    by_container(pod, |container| pausing(container, reason, now))
+}
+
+fn pausing(container: &ContainerStatus, reason: Reason, now: Timestamp) -> Option<Cause> {
+    let container = Some(container).filter(|container| container.restart_count > 0)?;
+    let calm_at = container.state.running.as_ref()?.started_at.as_ref()?.0.saturating_add(CALM).ok()?;
+    let mut cause = container.last_state.terminated.as_ref().map_or_else(|| Cause::new(reason, ""), ended);
     cause.review_at = Some(calm_at);
     (now < calm_at).then_some(cause)
 }
@@ -157,9 +174,9 @@ fn failed_init(init: &ContainerStatus) -> Option<Cause> {
     Some(cause)
 }
 
-fn failed_main(main: &ContainerStatus, previous: Option<Reason>) -> Option<Cause> {
-    let last = main.last_state.terminated.as_ref();
-    if let Some(waiting) = &main.state.waiting {
+fn failed(container: &ContainerStatus, previous: Option<Reason>) -> Option<Cause> {
+    let last = container.last_state.terminated.as_ref();
+    if let Some(waiting) = &container.state.waiting {
         return match waiting.reason.as_deref() {
             Some("CrashLoopBackOff") => Some(last.map_or_else(
                 || Cause::new(Reason::CrashLoopBackOff, "the program ends again and again"),
@@ -171,7 +188,7 @@ fn failed_main(main: &ContainerStatus, previous: Option<Reason>) -> Option<Cause
             _ => refused_image(waiting, previous),
         };
     }
-    main.state.terminated.as_ref().map(ended)
+    container.state.terminated.as_ref().map(ended)
 }
 
 /// Whether this is one of the kubelet's words for an image that can't be had.
@@ -247,6 +264,30 @@ mod tests {
     fn main(state: Value) -> Value {
         json!({"containerStatuses": [{"name": "main", "restartCount": 2, "state": state,
             "lastState": {"terminated": {"exitCode": 7, "message": "boom"}}}]})
+    }
+
+    #[test]
+    fn a_sidecar_that_fails_is_named_after_the_program_itself() {
+        let looping = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        let ended = json!({"terminated": {"exitCode": 2, "message": "no route"}});
+        let status = |main: Value| {
+            json!({"phase": "Running", "containerStatuses": [
+                {"name": "proxy", "state": looping, "lastState": ended, "restartCount": 3}, main]})
+        };
+        let Health::NotReady(cause) =
+            assess_json(status(json!({"name": "main", "ready": true, "state": {"running": {}}})), None)
+        else {
+            panic!("it is Ready")
+        };
+        let told = (cause.reason, cause.message.as_str());
+        assert_eq!(
+            told,
+            (Reason::CrashLoopBackOff, "container proxy: the program ended with exit code 2: no route")
+        );
+        let missing =
+            json!({"name": "main", "state": {"waiting": {"reason": "ErrImagePull", "message": "none"}}});
+        let Health::NotReady(cause) = assess_json(status(missing), None) else { panic!("it is Ready") };
+        assert_eq!(cause.reason, Reason::ErrImagePull, "the program comes first");
     }
 
     #[test]
