@@ -50,6 +50,7 @@ fn of_rest(s: &Situation, rest: &Rest) -> Option<Timestamp> {
         Rest::Settled(Some(Waiting::Image { until, .. })) => Some(*until),
         // An existing claim is nobody's child, and so watched by nobody.
         Rest::Blocked(_) if s.desired.missing.is_some() => poll,
+        Rest::Blocked(_) | Rest::Settled(Some(Waiting::Blocked(_))) if s.desired.asks_for_claims => poll,
         Rest::Volume(_) => poll,
         Rest::Settled(_) if existing_claim_is_pending(s) => poll,
         Rest::Blocked(_)
@@ -66,4 +67,21 @@ fn of_rest(s: &Situation, rest: &Rest) -> Option<Timestamp> {
 fn existing_claim_is_pending(s: &Situation) -> bool {
     let existing = s.desired.effective.as_ref().ok().and_then(|effective| effective.existing_claim());
     existing.is_some() && !matches!(s.volume, VolumeState::Bound { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{api::Reason, fixtures, resolve::Blocked};
+
+    #[test]
+    fn a_bound_by_a_claim_s_labels_is_asked_about_again() {
+        let blocked = Blocked { reason: Reason::OutOfBounds, message: String::new() };
+        for rest in [Rest::Blocked(blocked.clone()), Rest::Settled(Some(Waiting::Blocked(blocked)))] {
+            let mut s = fixtures::fresh();
+            assert_eq!(of_rest(&s, &rest), None);
+            s.desired.asks_for_claims = true;
+            assert_eq!(of_rest(&s, &rest), Some(after(s.now, POLL)));
+        }
+    }
 }

@@ -135,8 +135,8 @@ fn lies_within(path: &str, steps: &[Step], allowed: &[FieldPath]) -> Result<(), 
     }
     let list: Vec<String> = allowed.iter().map(ToString::to_string).collect();
     let why = match list.as_slice() {
-        [] => "the class allows no overlay".to_owned(),
-        list => format!("the class allows {} only", list.join(", ")),
+        [] => "outside of bounds.overlayFields (none is allowed)".to_owned(),
+        list => format!("outside of bounds.overlayFields (allowed: {})", list.join(", ")),
     };
     Err(Refused::new(path, why))
 }
@@ -340,8 +340,11 @@ mod tests {
         let told = |allowed: &[&str]| within(&template, &paths(allowed)).unwrap_err().to_string();
         assert_eq!(
             told(&["spec.tolerations", "metadata.labels"]),
-            "podTemplate.spec.hostNetwork: the class allows spec.tolerations, metadata.labels only"
+            "podTemplate.spec.hostNetwork: outside of bounds.overlayFields (allowed: spec.tolerations, metadata.labels)"
         );
-        assert_eq!(told(&[]), "podTemplate.spec.hostNetwork: the class allows no overlay");
+        assert_eq!(
+            told(&[]),
+            "podTemplate.spec.hostNetwork: outside of bounds.overlayFields (none is allowed)"
+        );
     }
 }

@@ -29,6 +29,8 @@ pub struct Desired {
     pub effective: Result<Effective, Blocked>,
     /// What it refers to and is not there.
     pub missing: Option<Blocked>,
+    /// Whether labels of claims have a say, which no watch tells.
+    pub asks_for_claims: bool,
 }
 
 /// What surrounds a workspace and has a say.
@@ -66,6 +68,7 @@ pub fn resolve(
     let status = workspace.status.as_ref().unwrap_or(&default_status);
     let progress_deadline = effective::progress_deadline(draft.as_ref().map_or(spec, |draft| &draft.spec));
     let missing = draft.as_ref().ok().and_then(|draft| missing(draft, around));
+    let asks_for_claims = draft.as_ref().is_ok_and(|draft| draft.asks_for_claims());
     Desired {
         run: suspension::run(spec, annotations, &around.namespace_annotations),
         restart: restart::requested(
@@ -77,6 +80,7 @@ pub fn resolve(
         progress_deadline,
         effective: draft.and_then(|draft| Effective::of(&draft, &around.found, forbidden)),
         missing,
+        asks_for_claims,
     }
 }
 

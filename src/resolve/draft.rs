@@ -88,6 +88,11 @@ impl Draft {
         self.bounds.needs(&self.own, self.own_overlay.as_ref())
     }
 
+    /// Whether labels of claims have a say.
+    pub fn asks_for_claims(&self) -> bool {
+        self.referents().iter().any(|referent| referent.kind == ReferentKind::PersistentVolumeClaim)
+    }
+
     /// The least security of the Pod. Without a class nobody said that there may be a token.
     pub fn floor(&self) -> Floor {
         let class = self.class();

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, ResourceQuota, Service};
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, PersistentVolumeClaim, Pod, ResourceQuota, Service};
 use kube::{
     Api, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams},
@@ -24,6 +24,7 @@ scenarios!(
     a_refused_label_leaves_the_old_pod_serving,
     a_full_namespace_holds_a_start_until_there_is_room,
     in_a_full_namespace_only_a_bigger_pod_declines_a_restart,
+    a_limit_range_refusal_is_found_by_the_dry_run,
     what_belongs_to_somebody_else_is_never_touched,
     the_trouble_of_one_never_delays_another,
 );
@@ -157,6 +158,22 @@ async fn in_a_full_namespace_only_a_bigger_pod_declines_a_restart(world: World) 
     world.change("x", sized("50m")).await;
     let smaller = world.ready("x").await;
     assert!(starts(&smaller) >= 2);
+}
+
+async fn a_limit_range_refusal_is_found_by_the_dry_run(world: World) {
+    let memory = |limit: &str| json!({"image": IMAGE, "resources": {"limits": {"memory": limit}}});
+    world.create("x", memory("64Mi")).await;
+    world.ready("x").await;
+    limit_memory(&world).await;
+    world.change("x", memory("256Mi")).await;
+    let declined = world.reason("x", ConditionType::UpToDate, Reason::PodRefused).await;
+    let (.., message) = condition(&declined, ConditionType::UpToDate).unwrap();
+    assert!(message.contains("maximum memory usage per Container is 128Mi"), "{message}");
+    assert_eq!(told(&declined, ConditionType::Ready), "True/Running");
+    assert_eq!(told(&declined, ConditionType::Stalled), "True/PodRefused");
+    world.change("x", memory("128Mi")).await;
+    world.ready("x").await;
+    assert_eq!(world.pods.started("x"), 1, "what is allowed is resized in place");
 }
 
 async fn what_belongs_to_somebody_else_is_never_touched(world: World) {
@@ -339,6 +356,21 @@ async fn limit(world: &World, pods: &str, cpu: &str) {
             quota.status?.used.map(drop)
         })
         .await;
+}
+
+/// Limits each container of the namespace to 128Mi of memory.
+async fn limit_memory(world: &World) {
+    if let Some(server) = world.server() {
+        server.refuse(|write| {
+            let limit = write.object["spec"]["containers"][0]["resources"]["limits"]["memory"].as_str();
+            let why =
+                "pods \"x\" is forbidden: maximum memory usage per Container is 128Mi, but limit is 256Mi";
+            (write.kind == "Pod" && limit == Some("256Mi")).then(|| failure::failure(403, "Forbidden", why))
+        });
+        return;
+    }
+    let limits = json!([{"type": "Container", "max": {"memory": "128Mi"}}]);
+    let _: LimitRange = world.apply(json!({"metadata": {"name": "l"}, "spec": {"limits": limits}})).await;
 }
 
 fn milli(cpu: &str) -> i64 {

@@ -272,21 +272,24 @@ pub async fn delete(world: &World, name: &str) {
     classes(world).delete(name, &DeleteParams::default()).await.unwrap();
 }
 
-fn class_of(workspace: &Workspace) -> Option<(String, Option<i64>)> {
+/// The class that the newest start was made of, and its generation.
+pub fn class_of(workspace: &Workspace) -> Option<(String, Option<i64>)> {
     let class = workspace.status.as_ref()?.incarnation.as_ref()?.class.clone()?;
     Some((class.name, class.generation))
 }
 
-fn requested(workspace: &Workspace) -> Option<Timestamp> {
+/// The newest restart that was accepted.
+pub fn requested(workspace: &Workspace) -> Option<Timestamp> {
     workspace.status.as_ref()?.requested_restart_at.map(|time| time.0)
 }
 
-fn message(workspace: &Workspace, type_: ConditionType) -> String {
+/// What a condition says in words.
+pub fn message(workspace: &Workspace, type_: ConditionType) -> String {
     condition(workspace, type_).map(|(.., message)| message).unwrap_or_default()
 }
 
 /// The environment as `NAME=value`.
-fn env_of(pod: &Pod) -> Vec<String> {
+pub fn env_of(pod: &Pod) -> Vec<String> {
     let variables = pod.spec.as_ref().unwrap().containers[0].env.iter().flatten();
     variables.map(|one| format!("{}={}", one.name, one.value.as_deref().unwrap_or_default())).collect()
 }
