@@ -1,6 +1,5 @@
 //! Whether what a workspace asks for stays within the bounds of its class.
 
-mod amount;
 mod images;
 mod referents;
 mod resources;

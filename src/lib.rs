@@ -6,6 +6,7 @@
 //! server and carries out what they say; [`controller`] runs it for every object.
 
 pub mod adjust;
+pub mod amount;
 pub mod api;
 pub mod apply;
 pub mod backoff;

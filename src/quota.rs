@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use kube_quantity::ParsedQuantity;
 
-use crate::view::PodView;
+use crate::{amount::Amount, view::PodView};
 
 /// Reads the API server's message (`exceeded quota: q, requested: cpu=1, used: cpu=2, limited: cpu=2`) and tells
 /// whether the request fits once `old`'s use is given back. What can't be read does not fit.
@@ -20,41 +19,30 @@ pub fn fits_without(message: &str, old: &PodView) -> bool {
     !requested.is_empty()
         && requested.iter().all(|(name, requested)| {
             let (Some(used), Some(limited)) = (used.get(name), limited.get(name)) else { return false };
-            let sum = requested.clone() + used.clone();
-            let needed = match freed.get(name) {
-                Some(freed) => sum - freed.clone(),
-                None => sum,
-            };
-            needed <= *limited
+            let freed = freed.get(name).copied().unwrap_or_default();
+            requested.plus(*used) <= limited.plus(freed)
         })
 }
 
 /// The amounts that follow `label`, up to the next label.
-fn list(message: &str, label: &str) -> Option<BTreeMap<String, ParsedQuantity>> {
+fn list(message: &str, label: &str) -> Option<BTreeMap<String, Amount>> {
     let (_, rest) = message.split_once(label)?;
     let text = rest.split(", ").next()?;
     text.split(',')
         .map(|pair| {
             let (name, amount) = pair.split_once('=')?;
-            Some((name.trim().to_owned(), ParsedQuantity::try_from(amount.trim()).ok()?))
+            Some((name.trim().to_owned(), Amount::parse(amount.trim())?))
         })
         .collect()
 }
 
 /// What a Pod counts for, by the names a quota may have for it.
-fn use_of(pod: &PodView) -> BTreeMap<String, ParsedQuantity> {
-    let one = || ParsedQuantity::try_from("1").unwrap_or_default();
-    let mut total: BTreeMap<String, ParsedQuantity> =
-        ["pods", "count/pods"].map(|name| (name.to_owned(), one())).into();
+fn use_of(pod: &PodView) -> BTreeMap<String, Amount> {
+    let mut total: BTreeMap<String, Amount> =
+        ["pods", "count/pods"].map(|name| (name.to_owned(), Amount::ONE)).into();
     let mut add = |name: String, amount: &Quantity| {
-        if let Ok(amount) = ParsedQuantity::try_from(amount) {
-            // No sum begins with zero: its decimal format would be put on binary amounts.
-            let sum = match total.remove(&name) {
-                Some(sum) => sum + amount,
-                None => amount,
-            };
-            total.insert(name, sum);
-        }
+        let sum = total.entry(name).or_default();
+        *sum = sum.plus(Amount::of(amount).unwrap_or_default());
     };
     for container in &pod.spec.containers {
         for (name, amount) in &container.resources.requests {
@@ -91,6 +79,14 @@ mod tests {
         let full =
             "exceeded quota: q, requested: requests.cpu=1, used: requests.cpu=2, limited: requests.cpu=2";
         assert!(!fits_without(full, &old("500m")));
+    }
+
+    #[test]
+    fn notations_may_differ_and_amounts_be_absurd() {
+        let full = "exceeded quota: q, requested: limits.memory=1Gi, used: limits.memory=4294967296, limited: limits.memory=4Gi";
+        assert!(fits_without(full, &old("1")));
+        let absurd = "exceeded quota: q, requested: limits.memory=9e60, used: limits.memory=9e60, limited: limits.memory=9999999999999999999999999999Pi";
+        assert!(!fits_without(absurd, &old("1")));
     }
 
     #[test]

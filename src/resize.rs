@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use kube_quantity::ParsedQuantity;
 
-use crate::{claim::Claim, view::PodView};
+use crate::{amount::Amount, claim::Claim, view::PodView};
 
 /// How wanted CPU and memory relate to the Pod's.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -74,11 +73,7 @@ fn live<'a>(pod: &'a PodView, name: &str) -> Option<&'a Quantity> {
 
 /// Whether two quantities are the same amount, however written.
 pub fn equal(one: &Quantity, other: &Quantity) -> bool {
-    one == other
-        || match (ParsedQuantity::try_from(one), ParsedQuantity::try_from(other)) {
-            (Ok(one), Ok(other)) => one == other,
-            _ => false,
-        }
+    one == other || Amount::of(one).is_some_and(|one| Amount::of(other) == Some(one))
 }
 
 #[cfg(test)]
@@ -100,8 +95,10 @@ mod tests {
     #[test]
     fn the_same_amount_written_otherwise_is_no_change() {
         let pod = pod(json!({"requests": {"cpu": "1", "memory": "1Gi"}}), json!([]));
-        let wanted = wanted(&[("requests.cpu", "1000m"), ("requests.memory", "1024Mi")]);
-        assert_eq!(compare(&wanted, &pod, None, None), Resize::None);
+        for (cpu, memory) in [("1000m", "1024Mi"), ("1e0", "1073741824"), ("1.0", "1048576Ki")] {
+            let wanted = wanted(&[("requests.cpu", cpu), ("requests.memory", memory)]);
+            assert_eq!(compare(&wanted, &pod, None, None), Resize::None, "{cpu} {memory}");
+        }
     }
 
     #[test]

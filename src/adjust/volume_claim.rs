@@ -6,10 +6,9 @@ use k8s_openapi::{
     api::core::v1::PersistentVolumeClaim,
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::OwnerReference},
 };
-use kube_quantity::ParsedQuantity;
 use serde_json::{Map, Value, json};
 
-use crate::view::VolumeClaimView;
+use crate::{amount::Amount, view::VolumeClaimView};
 
 /// The merge patch that brings our claim to the wish; none where nothing differs.
 pub fn volume_claim(
@@ -80,8 +79,7 @@ fn size_of(claim: &PersistentVolumeClaim) -> Option<&Quantity> {
 
 /// How the wanted size compares with the claim's.
 fn compare(live: &VolumeClaimView, wanted: &Quantity) -> Option<Ordering> {
-    let live = ParsedQuantity::try_from(live.requested()?).ok()?;
-    ParsedQuantity::try_from(wanted).ok()?.partial_cmp(&live)
+    Some(Amount::of(wanted)?.cmp(&Amount::of(live.requested()?)?))
 }
 
 #[cfg(test)]
@@ -125,6 +123,22 @@ mod tests {
     #[test]
     fn the_same_size_written_otherwise_is_no_change() {
         assert_eq!(volume_claim(&live("1Gi", json!([])), &wanted("1024Mi", json!(null)), "me"), None);
+    }
+
+    #[test]
+    fn the_same_size_in_another_notation_is_neither_growth_nor_ignored() {
+        // What the API server keeps of a size is its canonical form.
+        for (live_size, size) in [
+            ("1Gi", "1073741824"),
+            ("1", "1000m"),
+            ("1k", "1e3"),
+            ("1E", "1000P"),
+            ("9223372036854775807", "9999999999999999999999999999Pi"),
+        ] {
+            let (live, wanted) = (live(live_size, json!([])), wanted(size, json!(null)));
+            assert_eq!(volume_claim(&live, &wanted, "me"), None, "{size}");
+            assert_eq!(ignored(&live, &wanted), None, "{size}");
+        }
     }
 
     #[test]

@@ -7,9 +7,12 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use crate::api::{bounds::ResourceBounds, names};
+use crate::{
+    amount::Amount,
+    api::{bounds::ResourceBounds, names},
+};
 
-use super::{Asked, Malformed, Outside, amount::Amount, init_containers, plain_containers, quoted};
+use super::{Asked, Malformed, Outside, init_containers, plain_containers, quoted};
 
 /// What a container uses without end unless it has a limit. Of other resources it gets none it does not ask for.
 const ENDLESS: &[&str] = &["cpu", "memory", "ephemeral-storage"];
@@ -74,7 +77,7 @@ fn amounts(
 ) -> Result<BTreeMap<String, (Amount, String)>, Malformed> {
     bounds
         .iter()
-        .map(|(name, quantity)| match Amount::parse(quantity) {
+        .map(|(name, quantity)| match Amount::of(quantity) {
             Some(amount) => Ok((name.clone(), (amount, quantity.0.clone()))),
             None => Err(Malformed::new(
                 format!("bounds.resources.{list}.{name}"),
@@ -153,7 +156,7 @@ fn sum<'a>(
     let mut sum = Sum::default();
     for part in parts {
         let Some(Entry { field, quantity }) = entry(part)? else { continue };
-        let Some(amount) = Amount::parse(quantity) else {
+        let Some(amount) = Amount::of(quantity) else {
             let bound = "bounds.resources: it is not a quantity of zero or more".to_owned();
             return Err(Outside::new(&field, &quoted(&quantity.0), bound));
         };

@@ -5,9 +5,9 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-use crate::api::bounds::StorageBounds;
+use crate::{amount::Amount, api::bounds::StorageBounds};
 
-use super::{Asked, Malformed, Outside, amount::Amount, listed, quoted};
+use super::{Asked, Malformed, Outside, listed, quoted};
 
 /// What volumes may be made.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +50,7 @@ impl Volumes {
         if self.min.is_none() && self.max.is_none() {
             return Ok(());
         }
-        let Some(size) = Amount::parse(&Quantity(text.to_owned())) else {
+        let Some(size) = Amount::parse(text) else {
             return Err(outside("bounds.storage: it is not a quantity of zero or more".to_owned()));
         };
         match (&self.min, &self.max) {
@@ -78,7 +78,7 @@ impl Volumes {
 
 fn size(field: &str, quantity: Option<&Quantity>) -> Result<Option<(Amount, String)>, Malformed> {
     let Some(quantity) = quantity else { return Ok(None) };
-    match Amount::parse(quantity) {
+    match Amount::of(quantity) {
         Some(amount) => Ok(Some((amount, quantity.0.clone()))),
         None => Err(Malformed::new(
             format!("bounds.storage.{field}"),

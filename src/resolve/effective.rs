@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{api::core::v1::PodSpec, apimachinery::pkg::api::resource::Quantity};
-use kube_quantity::ParsedQuantity;
 
 use crate::{
+    amount::Amount,
     api::{
         WorkspaceClass, WorkspaceSpec,
         class::{Network, NetworkPolicyMode},
@@ -208,8 +208,7 @@ pub(super) fn volume(storage: &Storage) -> Result<Option<Volume>, Blocked> {
 }
 
 fn own_volume(storage: &Storage, size: &Quantity) -> Result<OwnVolume, Blocked> {
-    let parsed = parse("storage.size", size)?;
-    if parsed <= ParsedQuantity::default() {
+    if parse("storage.size", size)?.is_zero() {
         return Err(Blocked::invalid("storage.size", "must be greater than zero"));
     }
     let access_modes = if storage.access_modes.is_empty() {
@@ -243,9 +242,9 @@ fn compute(spec: &WorkspaceSpec) -> Result<BTreeMap<String, Quantity>, Blocked> 
     Ok(compute)
 }
 
-fn parse(field: &str, quantity: &Quantity) -> Result<ParsedQuantity, Blocked> {
-    ParsedQuantity::try_from(quantity)
-        .map_err(|_| Blocked::invalid(field, &format!("{:?} is not a quantity", quantity.0)))
+fn parse(field: &str, quantity: &Quantity) -> Result<Amount, Blocked> {
+    Amount::of(quantity)
+        .ok_or_else(|| Blocked::invalid(field, &format!("{:?} is not a quantity", quantity.0)))
 }
 
 #[cfg(test)]
@@ -291,6 +290,13 @@ mod tests {
     #[test]
     fn a_volume_of_nothing_is_refused() {
         assert!(check(json!({"image": "a", "storage": {"size": "0"}})).is_err());
+    }
+
+    #[test]
+    fn every_size_that_the_api_server_takes_can_be_read() {
+        for size in ["9999999999999999999999999999Pi", "1E", "1Ei", "1e3", "1e-400", "9e400"] {
+            assert!(check(json!({"image": "a", "storage": {"size": size}})).is_ok(), "{size}");
+        }
     }
 
     #[test]
