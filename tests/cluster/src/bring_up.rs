@@ -14,7 +14,7 @@ use crate::{
     lock::Lock,
     node_kind::{NodeKind, NodeKinds},
     progress::Progress,
-    real_node::{self, configuration::socket, host, packages},
+    real_node::{self, configuration::socket, holder, host, packages},
     setup::Setup,
     state::State,
     volumes, wait,
@@ -36,6 +36,7 @@ pub(crate) async fn bring_up(layout: &Layout, wanted: NodeKinds) -> Result<(), E
         if !NodeKinds::default_here().includes(NodeKind::Real) {
             return Err(Error::NotRoot);
         }
+        holder::ensure_free(&layout.run())?;
         packages::ensure().await?;
     }
     setup.binaries.build_missing(layout, setup.state.nodes).await?;
@@ -48,7 +49,7 @@ pub(crate) async fn bring_up(layout: &Layout, wanted: NodeKinds) -> Result<(), E
     layout::write(&layout.kubeconfig(), kubeconfig)?;
     volumes::link(layout)?;
     if real {
-        host::make_bridge().await?;
+        host::make_bridge(&layout.run()).await?;
     }
 
     start_all(&setup).await?;

@@ -19,6 +19,8 @@ pub enum Error {
     MissingPackages { packages: Vec<&'static str> },
     #[error("a real node needs root on Linux; NODE=fake needs neither")]
     NotRoot,
+    #[error("the real node of this machine is that of {}; take that cluster down first", holder.display())]
+    RealNodeTaken { holder: PathBuf },
     #[error("the path {} is too long for a socket; use a shorter folder", path.display())]
     SocketPath { path: PathBuf },
     #[error("no free port in {first}..{last} for {purpose}")]

@@ -21,7 +21,11 @@ impl Layout {
     pub fn of_repository() -> Self {
         let compiled_in = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let given = env::var_os(REPOSITORY_ENV).map_or_else(compiled_in, PathBuf::from);
-        Self { repository: given.canonicalize().unwrap_or(given) }
+        Self::of(given)
+    }
+
+    pub(crate) fn of(repository: PathBuf) -> Self {
+        Self { repository: repository.canonicalize().unwrap_or(repository) }
     }
 
     /// The folder with `go.mod` and `go.sum`.

@@ -2,6 +2,7 @@
 
 pub(crate) mod configuration;
 pub(crate) mod firewall;
+pub(crate) mod holder;
 pub(crate) mod host;
 pub(crate) mod packages;
 pub(crate) mod remains;

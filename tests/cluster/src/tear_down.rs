@@ -11,7 +11,7 @@ use crate::{
     node_kind::{NodeKind, NodeKinds},
     process::{self, Process},
     progress::Progress,
-    real_node::{firewall, host, remains},
+    real_node::{firewall, holder::Evidence, host, remains},
     setup::Setup,
     state::State,
     volumes, wait,
@@ -25,14 +25,14 @@ pub async fn down(layout: &Layout) -> Result<Vec<String>, Error> {
         return Ok(Vec::new());
     }
     let _lock = Lock::take(layout).await?;
-    let state = State::read(layout);
-    let had_real_node = host::has_bridge() || state.as_ref().is_some_and(|s| s.ip_forward_before.is_some());
+    let evidence = Evidence::gather(layout);
+    let had_real_node = evidence.speaks_for(&layout.run());
     let mut removed = end_components(layout).await?;
     if had_real_node {
         if !NodeKinds::default_here().includes(NodeKind::Real) {
             return Err(Error::NotRoot);
         }
-        removed.extend(remove_real_node(layout, state.as_ref()).await?);
+        removed.extend(remove_real_node(layout, evidence.state.as_ref()).await?);
     }
     volumes::unlink(layout)?;
     for path in [layout.run(), layout.kubeconfig()] {

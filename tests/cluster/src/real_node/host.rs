@@ -1,6 +1,9 @@
 //! What the real node changes on the host before anything starts: a bridge, and forwarding.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     command,
@@ -24,8 +27,16 @@ pub(crate) fn has_bridge() -> bool {
     Path::new("/sys/class/net").join(network::BRIDGE).exists()
 }
 
-/// Makes the bridge that holds the node's address; the API server and the kubelet bind to it.
-pub(crate) async fn make_bridge() -> Result<(), Error> {
+/// The folder of the cluster that the bridge was made for, which the bridge itself tells.
+pub(crate) fn bridge_holder() -> Option<PathBuf> {
+    let alias = Path::new("/sys/class/net").join(network::BRIDGE).join("ifalias");
+    let holder = fs::read_to_string(alias).ok()?;
+    (!holder.trim().is_empty()).then(|| PathBuf::from(holder.trim()))
+}
+
+/// Makes the bridge that holds the node's address, for the cluster in `run`; the API server and the kubelet bind to
+/// it.
+pub(crate) async fn make_bridge(run: &Path) -> Result<(), Error> {
     if !Path::new(BRIDGE_NETFILTER).exists() {
         // Absent in some kernels: kube-proxy is then told to masquerade everything.
         let _ = command::run("modprobe", &["br_netfilter"]).await;
@@ -33,6 +44,8 @@ pub(crate) async fn make_bridge() -> Result<(), Error> {
     if !has_bridge() {
         command::run("ip", &["link", "add", network::BRIDGE, "type", "bridge"]).await?;
     }
+    let holder = run.display().to_string();
+    command::run("ip", &["link", "set", "dev", network::BRIDGE, "alias", &holder]).await?;
     let address = format!("{}/{}", network::NODE, network::NODE_PREFIX);
     command::run("ip", &["address", "replace", &address, "dev", network::BRIDGE]).await?;
     command::run("ip", &["link", "set", network::BRIDGE, "up"]).await?;
