@@ -15,6 +15,7 @@ mod image;
 mod inside;
 mod network;
 mod restart;
+mod security;
 
 use std::{env, future::Future};
 

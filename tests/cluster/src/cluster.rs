@@ -20,6 +20,7 @@ use crate::{
     real_node::configuration::socket,
     setup::Setup,
     state::State,
+    volumes,
 };
 
 /// A cluster that is up. Shared by all who use it: take a [`Namespace`] each.
@@ -70,6 +71,13 @@ impl Cluster {
     /// A namespace of the caller's own, whose Pods run on nodes of this kind.
     pub async fn namespace(&self, prefix: &str, nodes: NodeKind) -> Result<Namespace, Error> {
         Namespace::create(self.config.clone(), prefix, nodes).await
+    }
+
+    /// Makes a volume of the real node for the claim `name` of `namespace`, and tells the class to ask for. The Pod's
+    /// `fsGroup` may write to it.
+    pub async fn local_volume(&self, namespace: &str, name: &str) -> Result<String, Error> {
+        self.setup("making a volume on the node's disk")?;
+        volumes::make_local(&self.client()?, &self.layout, namespace, name).await
     }
 
     /// Makes an image available to Pods of the real node.
