@@ -53,6 +53,13 @@ test-fast: ## Prove what needs no cluster: laws, snapshots, scenarios in memory
 test-node: ## Prove what only real containers can show; needs root on Linux
 	cargo test --test node
 
+.PHONY: bench
+bench: ## Roll a change over 5,000 workspaces; WORKSPACES=200 for fewer
+	@cargo build --quiet --package test-cluster
+	@$(TEST_CLUSTER) up --node fake
+	@cargo bench --quiet --bench rollout -- --workspaces $(or $(WORKSPACES),5000) || { $(TEST_CLUSTER) down; exit 1; }
+	@$(TEST_CLUSTER) down
+
 .PHONY: demo
 demo: ## Show a workspace's life with the commands a person would type
 	@cargo build --quiet --bin workspace-operator --example demo

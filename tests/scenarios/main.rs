@@ -50,6 +50,7 @@ mod references;
 mod restart;
 mod restart_midway;
 mod rollout;
+mod rollout_at_scale;
 mod security_floor;
 mod shutdown;
 mod stop;
