@@ -14,7 +14,7 @@ use crate::{
     failure::whole_seconds,
     forbidden_env::ForbiddenEnv,
     gates::Progress,
-    resolve::{Draft, Effective, draft::Offer, template::Found},
+    resolve::{Draft, Effective, class::Offer, template::Found},
     rollout::Closed,
 };
 

@@ -14,7 +14,7 @@ use crate::{
     forbidden_env::ForbiddenEnv,
     health::{Cause, Health},
     resize::Resize,
-    resolve::{self, Draft, desired::Surroundings, draft::Offer},
+    resolve::{self, Draft, class::Offer, desired::Surroundings},
     situation::{PodFacts, PodState, Situation, VolumeState},
     status,
     view::PodView,

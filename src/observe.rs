@@ -19,7 +19,7 @@ use crate::{
     context::Context,
     error::Error,
     memory::{Candidate, Memory},
-    resolve::{self, Draft, Run, desired::Surroundings, draft::Offer, template::Found},
+    resolve::{self, Draft, Run, class::Offer, desired::Surroundings, template::Found},
     situation::{PodState, Situation, VolumeState},
 };
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 
 use crate::{
     api::{WorkspaceSpec, names},
-    resolve::effective::{Volume, VolumeSource},
+    resolve::volume::{Volume, VolumeSource},
 };
 
 /// The spec of the Pod of workspace `name`.

@@ -8,6 +8,7 @@ pub mod effective;
 pub mod merge;
 pub mod suspension;
 pub mod template;
+pub mod volume;
 
 pub use desired::{Desired, resolve};
 pub use draft::Draft;

@@ -5,7 +5,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use crate::{api::workspace::WhenDeleted, resolve::effective::OwnVolume};
+use crate::{api::workspace::WhenDeleted, resolve::volume::OwnVolume};
 
 use super::Owner;
 

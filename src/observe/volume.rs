@@ -12,7 +12,7 @@ use crate::{
     build::{self, Owner},
     context::Context,
     error::Error,
-    resolve::{Effective, desired::ExistingClaim, effective::VolumeSource},
+    resolve::{Effective, desired::ExistingClaim, volume::VolumeSource},
     situation::VolumeState,
     stores::Stores,
     view::{Ownership, VolumeClaimView, ownership},

@@ -14,9 +14,18 @@ use crate::{
     view::{Labels, annotation},
 };
 
-use super::{Blocked, draft::Offer};
+use super::Blocked;
 
 type Guarded = Arc<DeserializeGuard<WorkspaceClass>>;
+
+/// What a platform offers to the workspaces of one namespace.
+#[derive(Clone, Debug, Default)]
+pub struct Offer {
+    pub classes: Vec<Guarded>,
+    pub namespace_labels: Labels,
+    /// Whether a workspace without a class is refused.
+    pub require_class: bool,
+}
 
 /// The class of a workspace: the one it names, else the default class, else none. A class that is given could be
 /// read, and is for the workspace's namespace.

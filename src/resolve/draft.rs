@@ -13,24 +13,16 @@ use crate::{
     overlay::{self, FieldPath},
     pod_spec,
     references::{self, Source, SourceKind},
-    view::Labels,
 };
 
 use super::{
-    Blocked, class,
-    effective::{self, Volume},
+    Blocked,
+    class::{self, Offer},
+    merge,
+    volume::{self, Volume},
 };
 
 type Guarded = Arc<DeserializeGuard<WorkspaceClass>>;
-
-/// What a platform offers to the workspaces of one namespace.
-#[derive(Clone, Debug, Default)]
-pub struct Offer {
-    pub classes: Vec<Guarded>,
-    pub namespace_labels: Labels,
-    /// Whether a workspace without a class is refused.
-    pub require_class: bool,
-}
 
 /// A workspace with its class merged in.
 #[derive(Clone, Debug)]
@@ -56,8 +48,8 @@ impl Draft {
         let own = &workspace.spec;
         let class = class::choose(own, offer)?;
         let readable = class.as_deref().and_then(|class| class.0.as_ref().ok());
-        let spec = effective::merged(own, readable)?;
-        let volume = spec.storage.as_ref().map(effective::volume).transpose()?.flatten();
+        let spec = merge::merged(own, readable)?;
+        let volume = spec.storage.as_ref().map(volume::volume).transpose()?.flatten();
         let name = workspace.metadata.name.as_deref().unwrap_or_default();
         let base = pod_spec::base(name, &spec, volume.as_ref());
         let (pod, own_overlay) = with_overlays(base, own, readable, volume.as_ref())?;

@@ -5,15 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use k8s_openapi::{api::core::v1::PodSpec, apimachinery::pkg::api::resource::Quantity};
 
 use crate::{
-    amount::Amount,
     api::{
         WorkspaceClass, WorkspaceSpec,
         class::{Network, NetworkPolicyMode},
-        names,
         status::ClassRef,
-        workspace::{
-            AccessMode, ImagePullPolicy, PodMetadata, ServiceType, Storage, UpdateStrategyType, WhenDeleted,
-        },
+        workspace::{ImagePullPolicy, ServiceType, UpdateStrategyType},
     },
     forbidden_env::ForbiddenEnv,
     inputs::{self, Inputs, OfClass},
@@ -22,8 +18,8 @@ use crate::{
 use super::{
     Blocked, class,
     draft::Draft,
-    merge::merge,
     template::{self, Found},
+    volume::{self, OwnVolume, Volume, VolumeSource},
 };
 
 /// What is wanted of the Pod and its companions.
@@ -55,69 +51,10 @@ pub struct Image {
     pub pull_policy: ImagePullPolicy,
 }
 
-/// The volume and where it is mounted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Volume {
-    pub mount_path: String,
-    pub source: VolumeSource,
-}
-
-/// Whose claim is mounted.
-#[derive(Clone, Debug, PartialEq)]
-pub enum VolumeSource {
-    Own(Box<OwnVolume>),
-    Existing(String),
-}
-
-/// The workspace's own claim.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OwnVolume {
-    pub size: Quantity,
-    pub storage: Storage,
-    pub access_modes: Vec<AccessMode>,
-    pub when_deleted: WhenDeleted,
-}
-
-/// The workspace's spec with the defaults of its class filled in.
-pub fn merged(spec: &WorkspaceSpec, class: Option<&WorkspaceClass>) -> Result<WorkspaceSpec, Blocked> {
-    let Some(class) = class else { return Ok(spec.clone()) };
-    let mut merged = match &class.spec.defaults {
-        Some(defaults) => with_defaults(spec, defaults)?,
-        None => spec.clone(),
-    };
-    add_metadata(&mut merged, class);
-    Ok(merged)
-}
-
-fn with_defaults(spec: &WorkspaceSpec, defaults: &WorkspaceSpec) -> Result<WorkspaceSpec, Blocked> {
-    let json = |spec: &WorkspaceSpec| serde_json::to_value(spec).map_err(|error| unreadable(&error));
-    serde_json::from_value(merge(&json(defaults)?, &json(spec)?)).map_err(|error| unreadable(&error))
-}
-
-/// The labels and annotations of a class's overlay, below those of the workspace.
-fn add_metadata(spec: &mut WorkspaceSpec, class: &WorkspaceClass) {
-    let Some(PodMetadata { labels, annotations }) =
-        class.spec.pod_template.as_ref().and_then(|template| template.metadata.clone())
-    else {
-        return;
-    };
-    let own = spec.pod_template.get_or_insert_default().metadata.get_or_insert_default();
-    for (key, value) in labels {
-        own.labels.entry(key).or_insert(value);
-    }
-    for (key, value) in annotations {
-        own.annotations.entry(key).or_insert(value);
-    }
-}
-
 fn network(class: Option<&WorkspaceClass>) -> Option<Network> {
     let spec = &class?.spec;
     let is_managed = spec.network_policy == Some(NetworkPolicyMode::Managed);
     is_managed.then(|| spec.network.clone().unwrap_or_default())
-}
-
-fn unreadable(error: &serde_json::Error) -> Blocked {
-    Blocked::invalid("className", &format!("the class's defaults don't fit the spec: {error}"))
 }
 
 /// How long each start may take.
@@ -196,34 +133,6 @@ fn default_pull_policy(image: &str) -> ImagePullPolicy {
     if is_moving { ImagePullPolicy::Always } else { ImagePullPolicy::IfNotPresent }
 }
 
-/// The volume that `storage` asks for.
-pub(super) fn volume(storage: &Storage) -> Result<Option<Volume>, Blocked> {
-    let mount_path = storage.mount_path.clone().unwrap_or_else(|| names::DEFAULT_MOUNT_PATH.to_owned());
-    let source = match (&storage.existing_claim, &storage.size) {
-        (Some(name), _) => VolumeSource::Existing(name.clone()),
-        (None, Some(size)) => VolumeSource::Own(Box::new(own_volume(storage, size)?)),
-        (None, None) => return Ok(None),
-    };
-    Ok(Some(Volume { mount_path, source }))
-}
-
-fn own_volume(storage: &Storage, size: &Quantity) -> Result<OwnVolume, Blocked> {
-    if parse("storage.size", size)?.is_zero() {
-        return Err(Blocked::invalid("storage.size", "must be greater than zero"));
-    }
-    let access_modes = if storage.access_modes.is_empty() {
-        vec![AccessMode::ReadWriteOnce]
-    } else {
-        storage.access_modes.clone()
-    };
-    Ok(OwnVolume {
-        size: size.clone(),
-        storage: storage.clone(),
-        access_modes,
-        when_deleted: storage.when_deleted.unwrap_or_default(),
-    })
-}
-
 fn compute(spec: &WorkspaceSpec) -> Result<BTreeMap<String, Quantity>, Blocked> {
     let resources = spec.resources.as_ref();
     let mut compute = BTreeMap::new();
@@ -233,7 +142,7 @@ fn compute(spec: &WorkspaceSpec) -> Result<BTreeMap<String, Quantity>, Blocked> 
     ] {
         for (name, value) in values.into_iter().flatten() {
             let field = format!("{list}.{name}");
-            parse(&format!("resources.{field}"), value)?;
+            volume::parse(&format!("resources.{field}"), value)?;
             if name == "cpu" || name == "memory" {
                 compute.insert(field, value.clone());
             }
@@ -242,17 +151,12 @@ fn compute(spec: &WorkspaceSpec) -> Result<BTreeMap<String, Quantity>, Blocked> 
     Ok(compute)
 }
 
-fn parse(field: &str, quantity: &Quantity) -> Result<Amount, Blocked> {
-    Amount::of(quantity)
-        .ok_or_else(|| Blocked::invalid(field, &format!("{:?} is not a quantity", quantity.0)))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::resolve::draft::Offer;
+    use crate::resolve::class::Offer;
 
     fn check(spec: serde_json::Value) -> Result<Effective, Blocked> {
         let workspace = crate::fixtures::workspace(spec, crate::api::WorkspaceStatus::default());
@@ -285,11 +189,6 @@ mod tests {
     fn what_is_no_quantity_is_named() {
         let blocked = check(json!({"image": "a", "resources": {"limits": {"cpu": "lots"}}})).unwrap_err();
         assert_eq!(blocked.message, "spec.resources.limits.cpu: \"lots\" is not a quantity");
-    }
-
-    #[test]
-    fn a_volume_of_nothing_is_refused() {
-        assert!(check(json!({"image": "a", "storage": {"size": "0"}})).is_err());
     }
 
     #[test]

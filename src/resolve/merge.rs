@@ -3,6 +3,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::api::{WorkspaceClass, WorkspaceSpec, workspace::PodMetadata};
+
+use super::Blocked;
+
 /// Lists merged by these keys.
 const KEYED: &[(&str, &[&str])] = &[
     ("env", &["name"]),
@@ -13,6 +17,42 @@ const KEYED: &[(&str, &[&str])] = &[
 
 /// Objects that are a choice between forms: a mixture of two would be neither.
 const WHOLE: &[&str] = &["startupProbe", "readinessProbe", "livenessProbe", "dataSourceRef", "valueFrom"];
+
+/// The workspace's spec with the defaults of its class filled in.
+pub fn merged(spec: &WorkspaceSpec, class: Option<&WorkspaceClass>) -> Result<WorkspaceSpec, Blocked> {
+    let Some(class) = class else { return Ok(spec.clone()) };
+    let mut merged = match &class.spec.defaults {
+        Some(defaults) => with_defaults(spec, defaults)?,
+        None => spec.clone(),
+    };
+    add_metadata(&mut merged, class);
+    Ok(merged)
+}
+
+fn with_defaults(spec: &WorkspaceSpec, defaults: &WorkspaceSpec) -> Result<WorkspaceSpec, Blocked> {
+    let json = |spec: &WorkspaceSpec| serde_json::to_value(spec).map_err(|error| unreadable(&error));
+    serde_json::from_value(merge(&json(defaults)?, &json(spec)?)).map_err(|error| unreadable(&error))
+}
+
+/// The labels and annotations of a class's overlay, below those of the workspace.
+fn add_metadata(spec: &mut WorkspaceSpec, class: &WorkspaceClass) {
+    let Some(PodMetadata { labels, annotations }) =
+        class.spec.pod_template.as_ref().and_then(|template| template.metadata.clone())
+    else {
+        return;
+    };
+    let own = spec.pod_template.get_or_insert_default().metadata.get_or_insert_default();
+    for (key, value) in labels {
+        own.labels.entry(key).or_insert(value);
+    }
+    for (key, value) in annotations {
+        own.annotations.entry(key).or_insert(value);
+    }
+}
+
+fn unreadable(error: &serde_json::Error) -> Blocked {
+    Blocked::invalid("className", &format!("the class's defaults don't fit the spec: {error}"))
+}
 
 /// What `spec` is with `defaults` filled in.
 pub fn merge(defaults: &Value, spec: &Value) -> Value {
