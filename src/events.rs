@@ -43,7 +43,10 @@ fn transitions(before: &WorkspaceStatus, now: &WorkspaceStatus) -> Vec<Event> {
         let is_good = is_good(*type_, &condition.status);
         // Good news is told by Ready alone, but for a note on a request.
         let speaks = !is_good || *type_ == ConditionType::Ready || is_note(*type_, &condition);
-        if is_news && speaks {
+        let note = Some(condition.message.chars().take(1000).collect());
+        // Several conditions may say the same of one cause.
+        let is_told = events.iter().any(|told: &Event| told.reason == condition.reason && told.note == note);
+        if is_news && speaks && !is_told {
             events.push(Event {
                 type_: if is_good || !is_trouble(*type_, &condition.reason) {
                     EventType::Normal
@@ -51,7 +54,7 @@ fn transitions(before: &WorkspaceStatus, now: &WorkspaceStatus) -> Vec<Event> {
                     EventType::Warning
                 },
                 reason: condition.reason.clone(),
-                note: Some(condition.message.chars().take(1000).collect()),
+                note,
                 action: type_.to_string(),
                 secondary: None,
             });
@@ -88,4 +91,44 @@ fn is_trouble(type_: ConditionType, reason: &str) -> bool {
         "RollingOut",
     ];
     type_ == ConditionType::Stalled || !calm.contains(&reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(told: &[(&str, &str, &str)]) -> WorkspaceStatus {
+        let conditions: Vec<_> = told
+            .iter()
+            .map(|(type_, status, reason)| {
+                json!({"type": type_, "status": status, "reason": reason, "message": "why",
+                       "lastTransitionTime": "2026-01-01T00:00:00Z"})
+            })
+            .collect();
+        serde_json::from_value(json!({ "conditions": conditions })).unwrap()
+    }
+
+    #[test]
+    fn what_several_conditions_say_of_one_cause_is_told_once() {
+        let before = status(&[("Ready", "True", "Running"), ("Accepted", "True", "Accepted")]);
+        let after = status(&[
+            ("Ready", "True", "Running"),
+            ("Stalled", "True", "OutOfBounds"),
+            ("Accepted", "False", "OutOfBounds"),
+            ("UpToDate", "False", "OutOfBounds"),
+        ]);
+        let told: Vec<_> = transitions(&before, &after).into_iter().map(|event| event.action).collect();
+        assert_eq!(told, ["Accepted"]);
+    }
+
+    #[test]
+    fn waiting_for_a_turn_is_no_reason_to_warn() {
+        let before = status(&[("Ready", "True", "Running"), ("UpToDate", "True", "UpToDate")]);
+        let after = status(&[("Ready", "True", "Running"), ("UpToDate", "False", "AwaitingRollout")]);
+        let told = transitions(&before, &after);
+        assert_eq!(told.len(), 1);
+        assert!(matches!(told[0].type_, EventType::Normal));
+    }
 }
