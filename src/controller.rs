@@ -345,6 +345,7 @@ async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> 
         ctx.remember(&uid, memory);
         return Ok(Action::requeue(wait));
     }
+    ctx.gates.attend(&uid);
     let limit = ctx.settings.reconcile_timeout;
     let workspace = Arc::new(workspace.clone());
     let result = tokio::time::timeout(limit, reconcile::reconcile(&ctx, &workspace, &mut memory)).await;
@@ -361,6 +362,9 @@ async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> 
         }
         _ => None,
     };
+    if memory.retry.is_some() {
+        ctx.gates.rest(&uid);
+    }
     ctx.remember(&uid, memory);
     match result {
         Ok(visit) => Ok(visit.map_or_else(Action::await_change, |visit| Action::requeue(until(&ctx, visit)))),
