@@ -9,7 +9,6 @@ use crate::{
     api::Workspace,
     apply::{self, Made, pod::Deleted},
     build::{self, Owner},
-    claim::Claim,
     context::Context,
     decide::{Rest, Step, decide},
     error::{Error, Retry},
@@ -265,7 +264,7 @@ impl Pass<'_> {
         if situation.volume == VolumeState::Terminating {
             return Ok(());
         }
-        let claim = Self::claimed(situation, &effective);
+        let claim = situation.claimed(&effective);
         let pod = build::pod::pod(&self.owner, &effective, &claim);
         match apply::pod::create(&self.ctx.client, &self.owner, &pod).await? {
             Some(Made::Made(view)) => {
@@ -281,17 +280,6 @@ impl Pass<'_> {
             None => self.name_is_in_use(situation).await?,
         }
         Ok(())
-    }
-
-    /// The claim as status has it, in the words of the Pod's annotation.
-    fn claimed(situation: &Situation, effective: &Effective) -> Claim {
-        let incarnation = situation.incarnation();
-        Claim::new(
-            situation.number(),
-            incarnation.and_then(|incarnation| incarnation.generation),
-            situation.status.last_handled_restart_at,
-            effective,
-        )
     }
 
     async fn make_companions(

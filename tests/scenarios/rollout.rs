@@ -28,6 +28,7 @@ scenarios!(
     a_shared_secret_reaches_workspaces_without_a_class_one_at_a_time,
     stopped_and_broken_ones_take_no_place,
     the_status_of_a_class_tells_how_far_it_is,
+    a_lost_status_gives_no_place_back,
 );
 
 mod two_operators {
@@ -298,6 +299,29 @@ async fn the_status_of_a_class_tells_how_far_it_is(mut world: World) {
     all_run(&world, &names, "4", None).await;
     let healed = class_until(&world, &class, |status| status["upToDate"] == 4).await;
     assert_eq!(reason_of(&healed, "Stalled"), "False/Settled");
+    delete(&world, &class).await;
+}
+
+async fn a_lost_status_gives_no_place_back(mut world: World) {
+    let class = own(&world, "class");
+    create_with(&world, &class, versioned("1", json!({"maxUnavailable": 1}))).await;
+    let names = many(&world, 1, &class).await;
+    all_run(&world, &names, "1", None).await;
+    let mut bad = versioned("2", json!({"maxUnavailable": 1}));
+    bad["defaults"]["image"] = json!("registry.test/crash:1");
+    patch(&world, &class, json!({ "spec": bad })).await;
+    world.reason(&names[0], ConditionType::Ready, Reason::CrashLoopBackOff).await;
+    world.stop_operator().await;
+    let lost = json!({"status": {"conditions": null, "incarnation": null, "lastStop": null}});
+    world
+        .api::<Workspace>()
+        .patch_status(&names[0], &PatchParams::default(), &Patch::Merge(lost))
+        .await
+        .unwrap();
+    world.start_operator();
+    let back = world.reason(&names[0], ConditionType::Ready, Reason::CrashLoopBackOff).await;
+    let cause = back.status.unwrap().incarnation.unwrap().cause;
+    assert_eq!(cause, Some(workspace_operator::api::status::StartCause::Rollout));
     delete(&world, &class).await;
 }
 
