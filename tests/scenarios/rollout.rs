@@ -28,6 +28,7 @@ scenarios!(
     a_shared_secret_reaches_workspaces_without_a_class_one_at_a_time,
     stopped_and_broken_ones_take_no_place,
     the_status_of_a_class_tells_how_far_it_is,
+    a_person_s_change_that_needed_no_restart_lets_no_later_one_pass,
     a_lost_status_gives_no_place_back,
 );
 
@@ -299,6 +300,25 @@ async fn the_status_of_a_class_tells_how_far_it_is(mut world: World) {
     all_run(&world, &names, "4", None).await;
     let healed = class_until(&world, &class, |status| status["upToDate"] == 4).await;
     assert_eq!(reason_of(&healed, "Stalled"), "False/Settled");
+    delete(&world, &class).await;
+}
+
+async fn a_person_s_change_that_needed_no_restart_lets_no_later_one_pass(world: World) {
+    let class = own(&world, "class");
+    create_with(&world, &class, versioned("1", json!({"maxUnavailable": 1}))).await;
+    world.create("cpu", json!({"className": class, "resources": {"requests": {"cpu": "100m"}}})).await;
+    world.create("image", json!({"className": class})).await;
+    let names = ["cpu", "image"].map(str::to_owned);
+    all_run(&world, &names, "1", None).await;
+    world.change("cpu", json!({"resources": {"requests": {"cpu": "200m"}}})).await;
+    world.change("image", json!({"image": IMAGE})).await;
+    world.quiet().await;
+    patch(&world, &class, json!({"spec": versioned("2", json!({"maxUnavailable": 1, "paused": true}))}))
+        .await;
+    for name in &names {
+        world.reason(name, ConditionType::UpToDate, Reason::AwaitingRollout).await;
+        assert_eq!(world.pods.started(name), 1, "{name}");
+    }
     delete(&world, &class).await;
 }
 
