@@ -221,7 +221,12 @@ impl Pass<'_> {
             self.memory.declined = None;
         }
         // What was asked for is in status now; what is pending has to be judged by it.
-        situation.desired = self.observe().await?.desired;
+        let desired = self.observe().await?.desired;
+        if desired.effective != situation.desired.effective {
+            // Class or references moved on: it was something else that was verified.
+            situation.verdict = None;
+        }
+        situation.desired = desired;
         Ok(())
     }
 

@@ -32,6 +32,36 @@ scenarios!(
     a_lost_status_gives_no_place_back,
 );
 
+mod changes_midway {
+    use super::*;
+    use test_apiserver::{Fault, Matcher};
+
+    scenarios_in_memory!(a_class_that_changes_while_a_place_is_taken_is_verified_again);
+
+    async fn a_class_that_changes_while_a_place_is_taken_is_verified_again(world: World) {
+        let class = own(&world, "class");
+        create_with(&world, &class, versioned("1", json!({"maxUnavailable": 1}))).await;
+        let names = many(&world, 1, &class).await;
+        all_run(&world, &names, "1", None).await;
+        let operator = world.operator().unwrap();
+        let gate = test_apiserver::Gate::default();
+        // With a free place it is the first thing that status tells of a change.
+        let takes_place = Matcher::kind("Workspace").subresource("status").writes();
+        let held = operator.faults().on(takes_place, Fault::Hold(gate.clone()));
+        patch(&world, &class, json!({"spec": versioned("2", json!({"maxUnavailable": 1}))})).await;
+        world.eventually("a place is being taken", || async { (held.hits() > 0).then_some(()) }).await;
+        let mut bad = versioned("3", json!({"maxUnavailable": 1}));
+        bad["defaults"]["image"] = json!("registry.test/missing:1");
+        patch(&world, &class, json!({ "spec": bad })).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        held.remove();
+        gate.open();
+        world.reason(&names[0], ConditionType::UpToDate, Reason::RestartDeclined).await;
+        assert_eq!(world.pods.started(&names[0]), 1, "the old Pod serves on");
+        delete(&world, &class).await;
+    }
+}
+
 mod two_operators {
     use super::*;
 
