@@ -1,10 +1,13 @@
 //! Wiring: which watches wake which workspace, how many at a time, and what follows an error.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::{
+    api::core::v1::{ConfigMap, Namespace, Secret},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::{DeserializeGuard, PartialObjectMeta},
@@ -141,9 +144,17 @@ pub async fn run(
             |policy| by_label(&policy, names::WORKSPACE),
         )
         .watches_stream(
-            watch::cached(pending, "WorkspaceClass", Api::all(client.clone()), watch::config(None), classes)
-                .inspect(move |_| class_changed.notify_one())
-                .touched_objects(),
+            but_for_status(
+                watch::cached(
+                    pending,
+                    "WorkspaceClass",
+                    Api::all(client.clone()),
+                    watch::config(None),
+                    classes,
+                )
+                .inspect(move |_| class_changed.notify_one()),
+            )
+            .touched_objects(),
             move |class| users_of_class(&in_class.state(), &class.name_any()),
         )
         .watches_stream(
@@ -207,6 +218,27 @@ fn with_references(
         .watches_stream(configs.touched_objects(), move |config| {
             users_of_reference(&of_config, SourceKind::ConfigMap, &config)
         })
+}
+
+/// What has a say in workspaces. The status of a class has none, and each write of it would wake all of them.
+fn but_for_status<K: Resource<DynamicType = ()> + Send>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send {
+    let mut seen = HashMap::new();
+    events.filter(move |event| {
+        std::future::ready(match event {
+            Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
+                let ObjectMeta { uid, generation, annotations, .. } = object.meta().clone();
+                let now = (uid, generation, annotations);
+                seen.insert(object.name_any(), now.clone()) != Some(now)
+            }
+            Ok(watcher::Event::Delete(object)) => {
+                seen.remove(&object.name_any());
+                true
+            }
+            Ok(watcher::Event::Init | watcher::Event::InitDone) | Err(_) => true,
+        })
+    })
 }
 
 fn namespaces_watch(
@@ -313,6 +345,7 @@ async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> 
         ctx.remember(&uid, memory);
         return Ok(Action::requeue(wait));
     }
+    ctx.gates.attend(&uid);
     let limit = ctx.settings.reconcile_timeout;
     let workspace = Arc::new(workspace.clone());
     let result = tokio::time::timeout(limit, reconcile::reconcile(&ctx, &workspace, &mut memory)).await;
@@ -329,6 +362,9 @@ async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> 
         }
         _ => None,
     };
+    if memory.retry.is_some() {
+        ctx.gates.rest(&uid);
+    }
     ctx.remember(&uid, memory);
     match result {
         Ok(visit) => Ok(visit.map_or_else(Action::await_change, |visit| Action::requeue(until(&ctx, visit)))),
@@ -376,5 +412,41 @@ fn error_policy(object: Arc<Guarded>, error: &Error, ctx: Arc<Context>) -> Actio
             );
             Action::requeue(wait)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_class_s_status_wakes_nobody_and_its_spec_its_mark_and_its_end_do() {
+        use watcher::Event::{Apply, Delete};
+        let class = |generation: i64, uid: &str, default: &str, workspaces: i64| -> WorkspaceClass {
+            serde_json::from_value(json!({
+                "apiVersion": "workspaces.dev/v1alpha1", "kind": "WorkspaceClass",
+                "metadata": {"name": "c", "uid": uid, "generation": generation,
+                             "annotations": {"workspaces.dev/is-default-class": default}},
+                "spec": {}, "status": {"workspaces": workspaces},
+            }))
+            .unwrap()
+        };
+        let events = vec![
+            (Apply(class(1, "a", "", 0)), true),
+            (Apply(class(1, "a", "", 1)), false),
+            (Apply(class(1, "a", "true", 1)), true),
+            (Apply(class(2, "a", "true", 1)), true),
+            (Delete(class(2, "a", "true", 1)), true),
+            (Apply(class(2, "b", "true", 1)), true),
+            (Apply(class(2, "b", "true", 2)), false),
+        ];
+        let wanted: Vec<_> =
+            events.iter().filter(|(_, wakes)| *wakes).map(|(event, _)| format!("{event:?}")).collect();
+        let events = futures::stream::iter(events.into_iter().map(|(event, _)| Ok(event)));
+        let told = but_for_status(events).map(|event| format!("{:?}", event.unwrap()));
+        let passed: Vec<_> = Box::pin(told.collect()).await;
+        assert_eq!(passed, wanted);
     }
 }

@@ -102,14 +102,14 @@ fn running(s: &Situation, pod: &PodFacts) -> Step {
         Health::Finished(cause) => Some(cause),
         Health::Ready | Health::NotReady(_) => None,
     };
-    if is_stopped_for_rollout(s, pod) && blocked(s).is_none() {
-        return Step::Delete { uid: pod.view.uid().to_owned() };
-    }
+    let is_stopped = is_stopped_for_rollout(s, pod);
     match (change(s, Some(pod)), ended) {
+        // What it was stopped for has gone, and another operator may be about to delete it.
+        (None, _) if is_stopped && blocked(s).is_none() => Step::Delete { uid: pod.view.uid().to_owned() },
         (None, Some(cause)) => lost(s, cause, || Step::Delete { uid: pod.view.uid().to_owned() }),
         (None, None) => Step::Rest(Rest::Settled(blocked(s).map(Waiting::Blocked))),
         (Some(Change { cause: StopCause::InputsChanged | StopCause::Rollout, what }), None)
-            if waits_for_restart(s) =>
+            if waits_for_restart(s) && !is_stopped =>
         {
             Step::Rest(Rest::Settled(Some(Waiting::Strategy { what })))
         }
@@ -127,7 +127,7 @@ fn replace(s: &Situation, pod: &PodFacts, change: Change) -> Step {
     if let Some(reason) = volume_in_the_way(s) {
         return waits(Waiting::Volume { what, reason });
     }
-    let is_rollout = cause == StopCause::Rollout;
+    let is_rollout = cause == StopCause::Rollout && !is_stopped_for_rollout(s, pod);
     if is_rollout && s.turn == Some(Turn::Waits) {
         return waits(Waiting::Turn { what });
     }
@@ -165,7 +165,7 @@ fn take_place(s: &Situation) -> Step {
 }
 
 /// Whether the stop of `pod` was recorded for a rollout. Such a one is carried out even if the change has gone
-/// meanwhile: another operator may be about to.
+/// meanwhile: another operator may be about to. If there is another change by then, that is verified first.
 fn is_stopped_for_rollout(s: &Situation, pod: &PodFacts) -> bool {
     s.status
         .last_stop

@@ -46,6 +46,8 @@ struct Index {
     bucket_of: HashMap<String, Option<String>>,
     /// Places promised, by UID, with the class that was meant.
     promised: HashMap<String, Option<String>>,
+    /// Those whose passes fail and wait by their own clocks: a wake would be lost on them.
+    resting: HashSet<String>,
 }
 
 #[derive(Default)]
@@ -103,6 +105,7 @@ impl Gates {
         };
         let class = workspace.spec.class_name.clone();
         let mut index = lock(&self.index);
+        let class_before = index.bucket_of.get(&uid).cloned();
         let before = index.remove(&uid);
         if member.standing.has_place {
             index.promised.remove(&uid);
@@ -111,12 +114,20 @@ impl Gates {
         let frees = before.as_ref().is_some_and(|before| {
             (before.standing.has_place && !member.standing.has_place)
                 || (before.standing.failure.is_some() && member.standing.failure.is_none())
+                // It may have been woken for a place that it does not need any more.
+                || (before.standing.is_waiting && !member.standing.is_waiting && !member.standing.has_place)
+                // Shares of all that run became larger.
+                || (!before.standing.is_running && member.standing.is_running)
         });
         // A place may have come free between its asking and its waiting.
         let joins = member.standing.is_waiting && before.is_none_or(|before| !before.standing.is_waiting);
         index.add(uid, class.clone(), member);
         if frees || joins {
             self.wake_waiting(&mut index, class.as_ref());
+        }
+        // What it took of its former class it takes no more.
+        if let Some(left) = class_before.filter(|before| *before != class) {
+            self.wake_waiting(&mut index, left.as_ref());
         }
         drop(index);
         self.seen.notify_waiters();
@@ -129,10 +140,13 @@ impl Gates {
     pub fn forget(&self, uid: &str) {
         let mut index = lock(&self.index);
         let class = index.bucket_of.get(uid).cloned();
-        index.promised.remove(uid);
-        if index
-            .remove(uid)
-            .is_some_and(|member| member.standing.has_place || member.standing.failure.is_some())
+        index.resting.remove(uid);
+        let was_promised = index.promised.remove(uid).is_some();
+        let takes = |member: Member| {
+            let Standing { has_place, is_waiting, failure, .. } = member.standing;
+            has_place || is_waiting || failure.is_some()
+        };
+        if (index.remove(uid).is_some_and(takes) || was_promised)
             && let Some(class) = class
         {
             self.wake_waiting(&mut index, class.as_ref());
@@ -156,7 +170,8 @@ impl Gates {
         let gate = self.gate(class);
         let census = index.census(&gate, Some(uid));
         judge(&census, gate.width(&census), asker)?;
-        if asker != Asker::Down {
+        // Nobody would give back what was promised to one that is gone.
+        if asker != Asker::Down && index.bucket_of.contains_key(uid) {
             index.promised.insert(uid.to_owned(), class.map(str::to_owned));
         }
         Ok(())
@@ -198,6 +213,20 @@ impl Gates {
         if let Some(class) = index.promised.remove(uid) {
             self.wake_waiting(&mut index, class.as_ref());
         }
+    }
+
+    /// The passes of the workspace `uid` fail, and it tries again by its own clock: others are woken in its place.
+    pub fn rest(&self, uid: &str) {
+        let mut index = lock(&self.index);
+        let class = index.bucket_of.get(uid).cloned();
+        if let Some(class) = class.filter(|_| index.resting.insert(uid.to_owned())) {
+            self.wake_waiting(&mut index, class.as_ref());
+        }
+    }
+
+    /// The workspace `uid` is looked at: it is woken in its turn again.
+    pub fn attend(&self, uid: &str) {
+        lock(&self.index).resting.remove(uid);
     }
 
     /// How far the workspaces of `class` are.
@@ -252,8 +281,9 @@ impl Gates {
         }
         let mut free = width.max_unavailable.saturating_sub(census.places);
         for key in &gate.keys {
-            let Some(bucket) = index.buckets.get_mut(key) else { continue };
-            for (namespace, name) in bucket.next_in_line(free) {
+            let Index { buckets, resting, .. } = &mut *index;
+            let Some(bucket) = buckets.get_mut(key) else { continue };
+            for (namespace, name) in bucket.next_in_line(free, resting) {
                 free -= 1;
                 let _ = self.wake.unbounded_send(ObjectRef::new(&name).within(&namespace));
             }
@@ -340,8 +370,8 @@ impl Index {
 }
 
 impl Bucket {
-    /// The next `count` names in line, in a circle.
-    fn next_in_line(&mut self, count: usize) -> Vec<Name> {
+    /// The next `count` names in line, in a circle, of those that don't rest.
+    fn next_in_line(&mut self, count: usize, resting: &HashSet<String>) -> Vec<Name> {
         let after = match &self.cursor {
             Some(cursor) => (Bound::Excluded(cursor.clone()), Bound::Unbounded),
             None => (Bound::Unbounded, Bound::Unbounded),
@@ -350,8 +380,10 @@ impl Bucket {
             .waiting
             .range(after)
             .chain(self.waiting.iter())
+            .take(self.waiting.len())
+            .filter(|(_, uid)| !resting.contains(*uid))
             .map(|(name, _)| name.clone())
-            .take(count.min(self.waiting.len()))
+            .take(count)
             .collect();
         if let Some(last) = next.last() {
             self.cursor = Some(last.clone());

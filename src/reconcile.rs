@@ -9,7 +9,6 @@ use crate::{
     api::Workspace,
     apply::{self, Made, pod::Deleted},
     build::{self, Owner},
-    claim::Claim,
     context::Context,
     decide::{Rest, Step, decide},
     error::{Error, Retry},
@@ -18,7 +17,7 @@ use crate::{
     observe,
     resolve::Effective,
     rest::{self, Shape},
-    rollout::Asker,
+    rollout::{self, Asker},
     situation::{PodState, Situation, Turn, Verdict, VolumeState},
     status,
     stores::Stores,
@@ -40,13 +39,11 @@ pub async fn reconcile(
     let mut pass = Pass { ctx, owner: observe::owner(cached), workspace: memory.newest(cached), memory };
     let policy = Stores::child(&ctx.stores.policies, &pass.owner.namespace, &pass.owner.name);
     pass.memory.refresh_policy(policy.as_deref());
-    if pass.memory.is_stale {
-        pass.reread().await?;
-    }
-    let mut situation = pass.observe().await?;
-    let result = pass.settle(&mut situation).await;
+    let (result, is_looking) = pass.run().await;
     // What was promised is needed while the place is written down, or the image is still being looked for.
-    if !situation.has_place() && !matches!(situation.verdict, Some(Verdict::Pending { .. })) {
+    let has_place = pass.workspace.status.as_ref().is_some_and(rollout::has_place);
+    let fails = result.as_ref().is_err_and(|error| error.retry() == Retry::BackOff);
+    if !has_place && (fails || !is_looking) {
         ctx.gates.release(&pass.owner.uid);
     }
     result
@@ -66,6 +63,23 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    /// The whole pass. Answers also whether an image is still being looked for.
+    async fn run(&mut self) -> (Result<Option<Timestamp>, Error>, bool) {
+        let mut situation = match self.begin().await {
+            Ok(situation) => situation,
+            Err(error) => return (Err(error), false),
+        };
+        let result = self.settle(&mut situation).await;
+        (result, matches!(situation.verdict, Some(Verdict::Pending { .. })))
+    }
+
+    async fn begin(&mut self) -> Result<Situation, Error> {
+        if self.memory.is_stale {
+            self.reread().await?;
+        }
+        self.observe().await
+    }
+
     /// Takes step after step until there is none.
     async fn settle(&mut self, situation: &mut Situation) -> Result<Option<Timestamp>, Error> {
         for _ in 0..MOST_STEPS {
@@ -207,7 +221,12 @@ impl Pass<'_> {
             self.memory.declined = None;
         }
         // What was asked for is in status now; what is pending has to be judged by it.
-        situation.desired = self.observe().await?.desired;
+        let desired = self.observe().await?.desired;
+        if desired.effective != situation.desired.effective {
+            // Class or references moved on: it was something else that was verified.
+            situation.verdict = None;
+        }
+        situation.desired = desired;
         Ok(())
     }
 
@@ -250,7 +269,7 @@ impl Pass<'_> {
         if situation.volume == VolumeState::Terminating {
             return Ok(());
         }
-        let claim = Self::claimed(situation, &effective);
+        let claim = situation.claimed(&effective);
         let pod = build::pod::pod(&self.owner, &effective, &claim);
         match apply::pod::create(&self.ctx.client, &self.owner, &pod).await? {
             Some(Made::Made(view)) => {
@@ -266,17 +285,6 @@ impl Pass<'_> {
             None => self.name_is_in_use(situation).await?,
         }
         Ok(())
-    }
-
-    /// The claim as status has it, in the words of the Pod's annotation.
-    fn claimed(situation: &Situation, effective: &Effective) -> Claim {
-        let incarnation = situation.incarnation();
-        Claim::new(
-            situation.number(),
-            incarnation.and_then(|incarnation| incarnation.generation),
-            situation.status.last_handled_restart_at,
-            effective,
-        )
     }
 
     async fn make_companions(

@@ -7,7 +7,6 @@ use crate::{
     api::Reason,
     apply::{self, Made},
     build::{self, Owner},
-    claim::Claim,
     context::Context,
     decide::Rest,
     error::Error,
@@ -149,12 +148,7 @@ async fn adjust_metadata(
         Some(claim) => claim.clone(),
         // What it was made from is not what is wanted now; status keeps the hash of it.
         None if claimed_hash(situation) != Some(&effective.inputs.hash()) => return Ok(None),
-        None => Claim::new(
-            pod.number,
-            situation.incarnation().and_then(|incarnation| incarnation.generation),
-            situation.status.last_handled_restart_at,
-            effective,
-        ),
+        None => situation.claimed(effective),
     };
     let Some(body) = adjust::pod::metadata(owner, &pod.view, &claim, effective) else {
         memory.metadata = None;

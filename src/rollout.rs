@@ -109,8 +109,9 @@ fn failure(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Failure> {
     let ready = condition(status, ConditionType::Ready)?;
     let told = |condition: &Condition| format!("{}: {}", condition.reason, condition.message);
     if ready.status == "True" {
-        // A spec that its owner changed is the owner's affair.
-        let is_from_outside = incarnation.generation == workspace.metadata.generation;
+        // A spec that its owner changed is the owner's affair, and so is a restart that somebody asked for.
+        let is_asked_for = status.requested_restart_at > status.last_handled_restart_at;
+        let is_from_outside = incarnation.generation == workspace.metadata.generation && !is_asked_for;
         let declined =
             condition(status, ConditionType::UpToDate).filter(|up_to_date| is_decline(up_to_date))?;
         return is_from_outside.then(|| Failure { generation: None, message: told(declined) });
@@ -307,6 +308,10 @@ mod tests {
         assert!(standing(&declined, by("Created"), Value::Null).failure.is_some());
         let own = json!({"number": 2, "cause": "Created", "generation": 0});
         assert!(standing(&declined, own, Value::Null).failure.is_none(), "its owner changed the spec");
+        let mut asked = status(&declined, by("Created"), Value::Null);
+        asked.requested_restart_at = Some(crate::api::RestartTime(fixtures::now()));
+        let asked = Standing::of(&fixtures::workspace(json!({}), asked));
+        assert!(asked.failure.is_none(), "somebody asked for a restart");
     }
 
     #[test]

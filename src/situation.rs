@@ -11,7 +11,7 @@ use crate::{
     claim::Claim,
     health::Health,
     resize::Resize,
-    resolve::Desired,
+    resolve::{Desired, Effective},
     rollout,
     view::PodView,
 };
@@ -160,6 +160,15 @@ impl Situation {
     pub fn is_loss_recorded(&self) -> bool {
         let last = self.status.failures.as_ref().and_then(|failures| failures.last.as_ref());
         last.is_some_and(|last| last.incarnation == self.number())
+    }
+
+    /// The newest claim as status tells it, in the words of the Pod's annotation.
+    pub fn claimed(&self, effective: &Effective) -> Claim {
+        let incarnation = self.incarnation();
+        let generation = incarnation.and_then(|incarnation| incarnation.generation);
+        let mut claim = Claim::new(self.number(), generation, self.status.last_handled_restart_at, effective);
+        claim.cause = incarnation.and_then(|incarnation| incarnation.cause);
+        claim
     }
 
     /// Whether the newest claim's Pod was ever made.

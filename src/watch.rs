@@ -1,13 +1,17 @@
 //! Watches, each with its own back-off: one that is forbidden or fails slows no other down. kube's Controller
 //! would share a single back-off among all of them.
 
-use std::{fmt::Debug, future::ready};
+use std::{collections::HashSet, fmt::Debug, future::ready, sync::Arc};
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::NamespaceResourceScope,
-    runtime::{WatchStreamExt, reflector::store::Writer, watcher},
+    runtime::{
+        WatchStreamExt,
+        reflector::{ObjectRef, store::Writer},
+        watcher,
+    },
 };
 use serde::de::DeserializeOwned;
 
@@ -66,10 +70,46 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let pending = pending.clone();
-    events(kind, api, config).reflect(writer).inspect(move |event| {
+    let store = writer.as_reader();
+    listed_whole(events(kind, api, config).reflect(writer), move || store.state()).inspect(move |event| {
         if let Ok(watcher::Event::InitDone) = event {
             pending.done(kind);
         }
+    })
+}
+
+/// After a new list (the watch was too old to go on), the cache has what was listed only once all of it came, and
+/// nobody tells what was deleted meanwhile. So whoever is told of it here is told after the cache has it, and told of
+/// what is gone, too. `cached` answers with what the cache has.
+fn listed_whole<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
+    cached: impl Fn() -> Vec<Arc<K>> + Send,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    let (mut before, mut listed) = (Vec::new(), Vec::new());
+    events.flat_map(move |event| {
+        let told = match event {
+            Ok(watcher::Event::Init) => {
+                (before, listed) = (cached(), Vec::new());
+                vec![Ok(watcher::Event::Init)]
+            }
+            Ok(watcher::Event::InitApply(object)) => {
+                listed.push(object);
+                Vec::new()
+            }
+            Ok(watcher::Event::InitDone) => {
+                let present: HashSet<ObjectRef<K>> = listed.iter().map(ObjectRef::from_obj).collect();
+                let gone = std::mem::take(&mut before).into_iter();
+                let gone = gone.filter(|object| !present.contains(&ObjectRef::from_obj(object.as_ref())));
+                let gone = gone.map(|object| watcher::Event::Delete(object.as_ref().clone()));
+                let listed = std::mem::take(&mut listed).into_iter().map(watcher::Event::InitApply);
+                gone.chain(listed).chain([watcher::Event::InitDone]).map(Ok).collect()
+            }
+            other => vec![other],
+        };
+        stream::iter(told)
     })
 }
 
@@ -84,4 +124,42 @@ fn isolated<T: Send + 'static>(
         }
         ready(event.is_ok())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::runtime::reflector;
+
+    use super::*;
+
+    fn config(name: &str) -> ConfigMap {
+        let mut config = ConfigMap::default();
+        config.metadata.name = Some(name.to_owned());
+        config.metadata.namespace = Some("ns".to_owned());
+        config
+    }
+
+    #[tokio::test]
+    async fn a_new_list_is_told_once_the_cache_has_it_with_what_is_gone() {
+        use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
+        let (store, writer) = reflector::store();
+        let events = [Init, InitDone, Apply(config("gone")), Init, InitApply(config("new")), InitDone];
+        let reader = store.clone();
+        let reflected = stream::iter(events.map(Ok)).reflect(writer);
+        let told: Vec<String> = listed_whole(reflected, move || reader.state())
+            .map(|event| {
+                let cached: Vec<_> = store.state().iter().map(|one| one.name_any()).collect();
+                match event.unwrap() {
+                    Init => "Init".to_owned(),
+                    InitDone => "InitDone".to_owned(),
+                    Apply(one) | InitApply(one) => format!("{} of {cached:?}", one.name_any()),
+                    Delete(one) => format!("{} not in {cached:?}", one.name_any()),
+                }
+            })
+            .collect()
+            .await;
+        let after = [r#"gone not in ["new"]"#, r#"new of ["new"]"#, "InitDone"];
+        assert_eq!(told[4..], after, "{told:?}");
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
     build::{self, Owner},
     claim::Claim,
     inputs::Comparison,
-    resize,
+    resize::{self, Resize},
     resolve::Effective,
     view::PodView,
 };
@@ -20,8 +20,14 @@ pub fn metadata(owner: &Owner, pod: &PodView, claim: &Claim, effective: &Effecti
     stamped.labels = labels.keys().cloned().collect();
     stamped.annotations = annotations.keys().cloned().collect();
     stamped.resources.extend(resize::carried_out(&effective.compute, pod));
-    if effective.inputs.compare(&claim.inputs) == Comparison::Restamp {
+    let compared = effective.inputs.compare(&claim.inputs);
+    if compared == Comparison::Restamp {
         stamped.inputs.references.clone_from(&effective.inputs.references);
+    }
+    // What the workspace says now is carried out; what differs from here on is somebody else's doing.
+    let is_carried_out = resize::compare(&effective.compute, pod, Some(claim), None) == Resize::None;
+    if claim.own.is_some() && is_carried_out && !matches!(compared, Comparison::Differs(_)) {
+        stamped.own = Some(effective.own.clone());
     }
     if Claim::of_pod(pod).as_ref() != Some(&stamped) {
         annotations.insert(names::CLAIM.to_owned(), stamped.to_annotation());

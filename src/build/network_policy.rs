@@ -77,8 +77,9 @@ fn owners(owner: &Owner, pod_uid: &str) -> Vec<OwnerReference> {
 /// None lets nobody in: the policy speaks of Ingress and has no rule.
 fn ingress(network: &Network) -> Option<NetworkPolicyIngressRule> {
     let Network { peers, ingress_namespaces, private_ranges: _ } = network;
-    let peers =
-        peers.iter().map(|peer| NetworkPolicyPeer { pod_selector: Some(peer.clone()), ..Default::default() });
+    let peers = peers
+        .iter()
+        .map(|peer| NetworkPolicyPeer { pod_selector: Some(without_empty(peer)), ..Default::default() });
     let namespaces = (!ingress_namespaces.is_empty()).then(|| NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector {
             match_expressions: Some(vec![LabelSelectorRequirement {
@@ -92,6 +93,21 @@ fn ingress(network: &Network) -> Option<NetworkPolicyIngressRule> {
     });
     let from: Vec<_> = peers.chain(namespaces).collect();
     (!from.is_empty()).then_some(NetworkPolicyIngressRule { from: Some(from), ports: None })
+}
+
+/// As the API server answers: what it keeps of an empty list is nothing, and would differ for ever.
+fn without_empty(selector: &LabelSelector) -> LabelSelector {
+    let LabelSelector { match_labels, match_expressions } = selector.clone();
+    let with_values = |mut expression: LabelSelectorRequirement| {
+        expression.values = expression.values.filter(|values| !values.is_empty());
+        expression
+    };
+    LabelSelector {
+        match_labels: match_labels.filter(|labels| !labels.is_empty()),
+        match_expressions: match_expressions
+            .filter(|expressions| !expressions.is_empty())
+            .map(|expressions| expressions.into_iter().map(with_values).collect()),
+    }
 }
 
 fn egress(network: &Network, operator_namespace: &str) -> Vec<NetworkPolicyEgressRule> {

@@ -109,3 +109,13 @@ proptest! {
         prop_assert_eq!(pod_of(spec.clone()), pod_of(spec));
     }
 }
+
+#[test]
+fn an_empty_selector_of_a_class_is_written_as_the_api_server_answers_it() {
+    let peers = json!([{"matchLabels": {}}, {"matchExpressions": [{"key": "a", "operator": "Exists", "values": []}]}]);
+    let network = serde_json::from_value(json!({"peers": peers})).unwrap();
+    let policy = json!(network_policy::network_policy(&owner(), &network, None, "operator"));
+    let from = &policy["spec"]["ingress"][0]["from"];
+    assert_eq!(from[0], json!({"podSelector": {}}));
+    assert_eq!(from[1], json!({"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}));
+}

@@ -263,6 +263,25 @@ fn a_place_is_written_down_and_confirmed_before_the_stop_is_recorded() {
 }
 
 #[test]
+fn a_stop_recorded_for_a_rollout_is_not_carried_out_for_a_change_that_nobody_verified() {
+    let mut s = turned(changed_from_outside(started(Health::Ready)), Turn::Confirmed);
+    s.verdict = Some(Verdict::Accepted { note: None });
+    let step = decide(&s);
+    let mut s = published(s, &step);
+    assert!(matches!(decide(&s), Step::Delete { .. }));
+    // Another operator, and another class by then.
+    (s.turn, s.verdict) = (None, None);
+    assert_eq!(decide(&s), Step::Verify);
+    s.verdict = Some(declined());
+    let step = decide(&s);
+    assert!(matches!(step, Step::Rest(Rest::Settled(Some(Waiting::Declined { .. })))));
+    let mut s = published(s, &step);
+    assert!(s.has_place());
+    s.verdict = Some(Verdict::Accepted { note: None });
+    assert!(matches!(decide(&s), Step::Delete { .. }));
+}
+
+#[test]
 fn a_stop_recorded_for_a_rollout_is_carried_out_though_the_change_is_gone() {
     let mut s = turned(changed_from_outside(started(Health::Ready)), Turn::Confirmed);
     s.verdict = Some(Verdict::Accepted { note: None });

@@ -143,3 +143,57 @@ fn whoever_is_in_no_new_list_gives_its_place_back() {
     assert_eq!(woken(&mut receiver), ["b"]);
     assert_eq!(gates.progress("c").workspaces, 1);
 }
+
+#[test]
+fn one_that_leaves_its_class_gives_its_place_back_there() {
+    let width = json!({"maxUnavailable": 1});
+    let (gates, mut receiver) = gates(&[("c", width.clone()), ("d", width)], false);
+    gates.note(&takes_a_place("a", Some("c"), 1));
+    gates.note(&waits("b", Some("c")));
+    gates.note(&takes_a_place("a", Some("d"), 2));
+    assert_eq!(woken(&mut receiver), ["b"]);
+}
+
+#[test]
+fn one_that_was_woken_and_needs_no_place_any_more_passes_the_wake_on() {
+    let (gates, mut receiver) = gates(&[("c", json!({"maxUnavailable": 1}))], false);
+    gates.note(&takes_a_place("a", Some("c"), 1));
+    for name in ["b", "d", "e"] {
+        gates.note(&waits(name, Some("c")));
+    }
+    gates.note(&serves("a", Some("c")));
+    assert_eq!(woken(&mut receiver), ["b"]);
+    gates.note(&workspace("b", Some("c"), 2, "ReferenceMissing", json!({"number": 1})));
+    assert_eq!(woken(&mut receiver), ["d"]);
+    gates.forget("d");
+    assert_eq!(woken(&mut receiver), ["e"]);
+}
+
+#[test]
+fn one_whose_passes_fail_takes_no_wake_from_others() {
+    let (gates, mut receiver) = gates(&[("c", json!({"maxUnavailable": 1}))], false);
+    gates.note(&takes_a_place("a", Some("c"), 1));
+    for name in ["b", "d"] {
+        gates.note(&waits(name, Some("c")));
+    }
+    gates.rest("b");
+    assert_eq!(woken(&mut receiver), Vec::<String>::new());
+    gates.note(&serves("a", Some("c")));
+    assert_eq!(woken(&mut receiver), ["d"]);
+    gates.rest("d");
+    assert_eq!(woken(&mut receiver), Vec::<String>::new(), "both try by their own clocks");
+    gates.attend("b");
+    gates.ask("b", Some("c"), Asker::Serving).unwrap();
+    gates.release("b");
+    assert_eq!(woken(&mut receiver), ["b"], "it is in the line again");
+}
+
+#[test]
+fn nothing_is_promised_to_one_that_is_gone() {
+    let (gates, _woken) = gates(&[("c", json!({"maxUnavailable": 1}))], false);
+    gates.note(&serves("a", Some("c")));
+    gates.note(&serves("b", Some("c")));
+    gates.forget("a");
+    let _ = gates.ask("a", Some("c"), Asker::Serving);
+    assert_eq!(gates.ask("b", Some("c"), Asker::Serving), Ok(()));
+}

@@ -28,7 +28,39 @@ scenarios!(
     a_shared_secret_reaches_workspaces_without_a_class_one_at_a_time,
     stopped_and_broken_ones_take_no_place,
     the_status_of_a_class_tells_how_far_it_is,
+    a_person_s_change_that_needed_no_restart_lets_no_later_one_pass,
+    a_lost_status_gives_no_place_back,
 );
+
+mod changes_midway {
+    use super::*;
+    use test_apiserver::{Fault, Matcher};
+
+    scenarios_in_memory!(a_class_that_changes_while_a_place_is_taken_is_verified_again);
+
+    async fn a_class_that_changes_while_a_place_is_taken_is_verified_again(world: World) {
+        let class = own(&world, "class");
+        create_with(&world, &class, versioned("1", json!({"maxUnavailable": 1}))).await;
+        let names = many(&world, 1, &class).await;
+        all_run(&world, &names, "1", None).await;
+        let operator = world.operator().unwrap();
+        let gate = test_apiserver::Gate::default();
+        // With a free place it is the first thing that status tells of a change.
+        let takes_place = Matcher::kind("Workspace").subresource("status").writes();
+        let held = operator.faults().on(takes_place, Fault::Hold(gate.clone()));
+        patch(&world, &class, json!({"spec": versioned("2", json!({"maxUnavailable": 1}))})).await;
+        world.eventually("a place is being taken", || async { (held.hits() > 0).then_some(()) }).await;
+        let mut bad = versioned("3", json!({"maxUnavailable": 1}));
+        bad["defaults"]["image"] = json!("registry.test/missing:1");
+        patch(&world, &class, json!({ "spec": bad })).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        held.remove();
+        gate.open();
+        world.reason(&names[0], ConditionType::UpToDate, Reason::RestartDeclined).await;
+        assert_eq!(world.pods.started(&names[0]), 1, "the old Pod serves on");
+        delete(&world, &class).await;
+    }
+}
 
 mod two_operators {
     use super::*;
@@ -298,6 +330,48 @@ async fn the_status_of_a_class_tells_how_far_it_is(mut world: World) {
     all_run(&world, &names, "4", None).await;
     let healed = class_until(&world, &class, |status| status["upToDate"] == 4).await;
     assert_eq!(reason_of(&healed, "Stalled"), "False/Settled");
+    delete(&world, &class).await;
+}
+
+async fn a_person_s_change_that_needed_no_restart_lets_no_later_one_pass(world: World) {
+    let class = own(&world, "class");
+    create_with(&world, &class, versioned("1", json!({"maxUnavailable": 1}))).await;
+    world.create("cpu", json!({"className": class, "resources": {"requests": {"cpu": "100m"}}})).await;
+    world.create("image", json!({"className": class})).await;
+    let names = ["cpu", "image"].map(str::to_owned);
+    all_run(&world, &names, "1", None).await;
+    world.change("cpu", json!({"resources": {"requests": {"cpu": "200m"}}})).await;
+    world.change("image", json!({"image": IMAGE})).await;
+    world.quiet().await;
+    patch(&world, &class, json!({"spec": versioned("2", json!({"maxUnavailable": 1, "paused": true}))}))
+        .await;
+    for name in &names {
+        world.reason(name, ConditionType::UpToDate, Reason::AwaitingRollout).await;
+        assert_eq!(world.pods.started(name), 1, "{name}");
+    }
+    delete(&world, &class).await;
+}
+
+async fn a_lost_status_gives_no_place_back(mut world: World) {
+    let class = own(&world, "class");
+    create_with(&world, &class, versioned("1", json!({"maxUnavailable": 1}))).await;
+    let names = many(&world, 1, &class).await;
+    all_run(&world, &names, "1", None).await;
+    let mut bad = versioned("2", json!({"maxUnavailable": 1}));
+    bad["defaults"]["image"] = json!("registry.test/crash:1");
+    patch(&world, &class, json!({ "spec": bad })).await;
+    world.reason(&names[0], ConditionType::Ready, Reason::CrashLoopBackOff).await;
+    world.stop_operator().await;
+    let lost = json!({"status": {"conditions": null, "incarnation": null, "lastStop": null}});
+    world
+        .api::<Workspace>()
+        .patch_status(&names[0], &PatchParams::default(), &Patch::Merge(lost))
+        .await
+        .unwrap();
+    world.start_operator();
+    let back = world.reason(&names[0], ConditionType::Ready, Reason::CrashLoopBackOff).await;
+    let cause = back.status.unwrap().incarnation.unwrap().cause;
+    assert_eq!(cause, Some(workspace_operator::api::status::StartCause::Rollout));
     delete(&world, &class).await;
 }
 
