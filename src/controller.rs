@@ -261,8 +261,10 @@ fn noting(
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded>>> + Send {
     events.inspect(move |event| match event {
         Ok(watcher::Event::Apply(workspace) | watcher::Event::InitApply(workspace)) => {
-            if let Ok(workspace) = &workspace.0 {
-                ctx.gates.note(workspace);
+            match &workspace.0 {
+                Ok(workspace) => ctx.gates.note(workspace),
+                // Whatever it was before, nothing is known of it now.
+                Err(invalid) => ctx.gates.forget(invalid.metadata.uid.as_deref().unwrap_or_default()),
             }
         }
         Ok(watcher::Event::Delete(workspace)) => {

@@ -174,7 +174,7 @@ fn is_stopped_for_rollout(s: &Situation, pod: &PodFacts) -> bool {
 }
 
 /// Many wake at once when a hold on their namespace ends. Not so what somebody did to this one since.
-fn wakes_with_others(s: &Situation) -> bool {
+pub(crate) fn wakes_with_others(s: &Situation) -> bool {
     s.desired.restart.pending.is_none()
         && s.condition(ConditionType::Suspended).is_some_and(|suspended| {
             suspended.observed_generation == s.generation

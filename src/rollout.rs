@@ -112,8 +112,10 @@ fn failure(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Failure> {
         // A spec that its owner changed is the owner's affair, and so is a restart that somebody asked for.
         let is_asked_for = status.requested_restart_at > status.last_handled_restart_at;
         let is_from_outside = incarnation.generation == workspace.metadata.generation && !is_asked_for;
-        let declined =
-            condition(status, ConditionType::UpToDate).filter(|up_to_date| is_decline(up_to_date))?;
+        // A full namespace says nothing about the change.
+        let declined = condition(status, ConditionType::UpToDate).filter(|up_to_date| {
+            is_decline(up_to_date) && up_to_date.reason != Reason::QuotaExceeded.as_str()
+        })?;
         return is_from_outside.then(|| Failure { generation: None, message: told(declined) });
     }
     if incarnation.cause != Some(StartCause::Rollout) {
@@ -306,6 +308,8 @@ mod tests {
         assert!(standing(&late, by("Rollout"), Value::Null).failure.is_some());
         let declined = ["Ready=True/Running", "UpToDate=False/RestartDeclined"];
         assert!(standing(&declined, by("Created"), Value::Null).failure.is_some());
+        let full = ["Ready=True/Running", "UpToDate=False/QuotaExceeded"];
+        assert!(standing(&full, by("Created"), Value::Null).failure.is_none(), "its namespace is full");
         let own = json!({"number": 2, "cause": "Created", "generation": 0});
         assert!(standing(&declined, own, Value::Null).failure.is_none(), "its owner changed the spec");
         let mut asked = status(&declined, by("Created"), Value::Null);

@@ -308,6 +308,7 @@ impl ConditionType {
                         R::InvalidSpec,
                         R::OutOfBounds,
                         R::ForbiddenEnvironment,
+                        R::Terminating,
                         R::Progressing,
                     ],
                 ),

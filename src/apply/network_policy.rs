@@ -62,12 +62,11 @@ async fn bring(
     live: &NetworkPolicyView,
 ) -> Result<Made<NetworkPolicyView>, Error> {
     let is_taken_up = match live.ownership(&owner.name, &owner.uid) {
+        // Somebody's finalizer keeps it; the Pod would stand without a policy once that goes.
+        Ownership::Ours | Ownership::Retained if live.is_terminating() => return Ok(terminating()),
         Ownership::Ours => false,
         Ownership::Retained => true,
-        Ownership::Former => {
-            let message = "the NetworkPolicy of a former workspace of this name is still being deleted";
-            return Ok(Made::Refused(Reason::Terminating, message.to_owned()));
-        }
+        Ownership::Former => return Ok(terminating()),
         Ownership::Foreign => {
             let (reason, message) = name_taken(KIND, &owner.name);
             return Ok(Made::Refused(reason, message));
@@ -80,6 +79,11 @@ async fn bring(
         Ok(patched) => Ok(Made::Made(patched)),
         Err(error) => refused(owner, "patch", error),
     }
+}
+
+fn terminating() -> Made<NetworkPolicyView> {
+    let message = "a former NetworkPolicy of this name is still being deleted";
+    Made::Refused(Reason::Terminating, message.to_owned())
 }
 
 fn refused(owner: &Owner, verb: &'static str, error: kube::Error) -> Result<Made<NetworkPolicyView>, Error> {

@@ -337,6 +337,7 @@ fn the_end_of_a_hold_on_the_namespace_asks_the_gate() {
     s.desired.run = Run::Suspended(held.clone());
     let step = decide(&s);
     let mut s = published(s, &step);
+    let held_status = s.status.clone();
     s.desired.run = Run::Running;
     assert_eq!(decide(&s), Step::TakeTurn(Asker::Serving));
     assert_eq!(decide(&turned(s.clone(), Turn::Waits)), Step::Rest(Rest::AwaitingTurn));
@@ -346,8 +347,16 @@ fn the_end_of_a_hold_on_the_namespace_asks_the_gate() {
     let step = decide(&turned(s.clone(), Turn::Confirmed));
     assert!(matches!(&step, Step::Claim(claim, _) if claim.cause == Some(StartCause::Rollout)));
     assert!(
-        matches!(decide(&restart_pending(s)), Step::Claim(claim, _) if claim.cause == Some(StartCause::Restart))
+        matches!(decide(&restart_pending(s.clone())), Step::Claim(claim, _) if claim.cause == Some(StartCause::Restart))
     );
+    let mut blocked = s.clone();
+    blocked.status = held_status.clone();
+    blocked.desired.effective = Err(Blocked::invalid("image", "missing"));
+    let step = decide(&blocked);
+    assert!(matches!(step, Step::Rest(Rest::Blocked(_))));
+    let later = published(blocked, &step);
+    let healed = Situation { desired: s.desired.clone(), ..later };
+    assert_eq!(decide(&healed), Step::TakeTurn(Asker::Serving), "what was in its way gives nobody a turn");
     let own = Suspension { is_namespace_s: false, ..held };
     let mut s = fresh();
     s.desired.run = Run::Suspended(own);

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::{
     api::{ConditionStatus, ConditionType, Reason, WorkspaceStatus, status::StopCause},
-    decide::{Rest, Step, Waiting},
+    decide::{Rest, Step, Waiting, wakes_with_others},
     failure::whole_seconds,
     health::Health,
     resolve::Run,
@@ -180,6 +180,8 @@ fn pod_ready(s: &Situation, step: &Step) -> Said {
     }
 }
 
+const HOLD_ENDED: &str = "the hold on the namespace has ended";
+
 fn suspended(s: &Situation, step: &Step) -> Said {
     match (&s.desired.run, step) {
         (_, Step::Rest(Rest::Suspended(why))) => {
@@ -187,7 +189,11 @@ fn suspended(s: &Situation, step: &Step) -> Said {
             said(ConditionStatus::True, reason, &why.message)
         }
         (Run::Running, Step::Rest(Rest::AwaitingTurn) | Step::TakePlace) if ours(s).is_none() => {
-            said(ConditionStatus::False, Reason::AwaitingRollout, "the hold on the namespace has ended")
+            said(ConditionStatus::False, Reason::AwaitingRollout, HOLD_ENDED)
+        }
+        // What is in its way now does not make it one that may go out of turn later.
+        (Run::Running, Step::Rest(Rest::Blocked(_) | Rest::Volume(_))) if wakes_with_others(s) => {
+            said(ConditionStatus::False, Reason::AwaitingRollout, HOLD_ENDED)
         }
         (Run::Suspended(why), _) => said(ConditionStatus::False, Reason::Stopping, &why.message),
         (Run::Running, _) => said(ConditionStatus::False, Reason::NotSuspended, ""),
