@@ -27,7 +27,8 @@ type Guarded = Arc<DeserializeGuard<WorkspaceClass>>;
 #[derive(Clone, Debug, Default)]
 pub struct Offer {
     pub classes: Vec<Guarded>,
-    pub namespace_labels: Labels,
+    /// None while the namespace is not known: of labels that are missing, `DoesNotExist` would be true.
+    pub namespace_labels: Option<Labels>,
     /// Whether a workspace without a class is refused.
     pub require_class: bool,
 }
