@@ -117,7 +117,7 @@ async fn the_policy_says_who_comes_in_and_where_it_may_go(world: World) {
         .map(|to| (to["ipBlock"]["cidr"].as_str().unwrap(), &to["ipBlock"]["except"]))
         .collect();
     assert_eq!(blocks.keys().copied().collect::<Vec<_>>(), ["0.0.0.0/0", "10.20.0.0/16", "::/0"]);
-    for refused in ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"] {
+    for refused in ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "168.63.129.16/32"] {
         assert!(blocks["0.0.0.0/0"].as_array().unwrap().contains(&json!(refused)), "{refused}");
     }
     delete(&world, &class).await;
