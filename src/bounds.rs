@@ -37,7 +37,8 @@ pub struct Asked<'a> {
     pub spec: &'a WorkspaceSpec,
     /// The workspace's spec as it was written.
     pub own: &'a WorkspaceSpec,
-    /// The workspace's own `podTemplate.spec`. It is a patch: its containers may lack anything but a name.
+    /// The workspace's own `podTemplate.spec`. It is a patch: its containers may lack anything but a name. But the
+    /// sources of its volumes and variables are whole.
     pub overlay: Option<&'a PodSpec>,
     /// Names of the containers that the class's own overlay brings.
     pub class_containers: &'a BTreeSet<String>,

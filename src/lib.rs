@@ -19,6 +19,7 @@ pub mod cli;
 pub mod context;
 pub mod controller;
 pub mod decide;
+pub mod depth;
 pub mod environment;
 pub mod error;
 pub mod events;

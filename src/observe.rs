@@ -80,7 +80,7 @@ fn offer(ctx: &Context, owner: &Owner) -> Offer {
     let namespace = ctx.stores.namespaces.get(&ObjectRef::new(&owner.namespace));
     Offer {
         classes: ctx.stores.classes.state(),
-        namespace_labels: namespace.map(|namespace| namespace.labels().clone()).unwrap_or_default(),
+        namespace_labels: namespace.map(|namespace| namespace.labels().clone()),
         require_class: ctx.settings.require_class,
     }
 }

@@ -8,10 +8,12 @@ mod check;
 mod field_path;
 mod merge;
 mod place;
+mod touched;
 
 pub use check::{check, check_mounts};
 pub use field_path::{BadPath, FieldPath, within};
 pub use merge::merge;
+pub use touched::touched;
 
 /// What of a `podTemplate` is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +25,17 @@ pub struct Refused {
     pub why: String,
 }
 
+/// Names and values in an overlay may have any length, a condition's message may not.
+fn shortened(text: String) -> String {
+    const LONGEST: usize = 2000;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 impl Refused {
     fn new(field: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { field: field.into(), why: why.into() }
+        Self { field: shortened(field.into()), why: shortened(why.into()) }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     api::names,
     classes,
     context::{Context, Settings},
-    controller,
+    controller, depth,
     gates::Gates,
     hash_key,
     readiness::Pending,
@@ -45,6 +45,7 @@ pub enum Error {
 
 /// Runs until `stop` is cancelled.
 pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
+    let client = depth::limited(client);
     let Options { settings, restart_on_reference_change, hash_key_namespace, listen } = options;
     let key = if restart_on_reference_change {
         Some(hash_key::load(&client, &hash_key_namespace).await?)

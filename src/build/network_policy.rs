@@ -24,6 +24,10 @@ const DNS_NAMESPACE: &str = "kube-system";
 const NODE_LOCAL_DNS: &str = "169.254.20.10/32";
 const DNS_PORT: i32 = 53;
 
+/// A public address by which a virtual machine of Azure is told its settings, secrets among them. It answers the Pods
+/// of the machine too.
+const WIRE_SERVER: &str = "168.63.129.16/32";
+
 /// What is no public address: private, shared, link-local (and so the metadata address of every cloud), loopback,
 /// for documentation, benchmarks, multicast, reserved (RFC 6890).
 const NOT_PUBLIC_V4: &[&str] = &[
@@ -31,6 +35,7 @@ const NOT_PUBLIC_V4: &[&str] = &[
     "10.0.0.0/8",
     "100.64.0.0/10",
     "127.0.0.0/8",
+    WIRE_SERVER,
     "169.254.0.0/16",
     "172.16.0.0/12",
     "192.0.0.0/24",

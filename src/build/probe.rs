@@ -1,5 +1,7 @@
 //! The Pod that tries an image out on a node before a serving Pod is stopped for it. Its command can't exist, so
 //! it runs nothing: the container either fails to start (the image is there) or waits for the image.
+//!
+//! That it runs nothing is a promise: no network policy selects it, and it has no RuntimeClass.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +16,15 @@ use crate::{
 };
 
 use super::Owner;
+
+/// Longest path that Linux takes, with its end.
+const PATH_MAX: usize = 4096;
+
+/// A program that no image can bring: its name is longer than a path can be, so that the node refuses it before it
+/// looks for it. Whoever builds the image would put a program at any other path.
+fn no_program() -> String {
+    format!("{:-<PATH_MAX$}", "/workspace-operator-looks-for-the-image")
+}
 
 /// The probe for `images` of `effective`'s on `node`; `question` tells it from one that asks something else.
 pub fn probe(owner: &Owner, effective: &Effective, images: &[Image], node: &str, question: &str) -> Pod {
@@ -34,7 +45,7 @@ pub fn probe(owner: &Owner, effective: &Effective, images: &[Image], node: &str,
             name: if index == 0 { names::MAIN_CONTAINER.to_owned() } else { format!("image-{index}") },
             image: Some(image.name.clone()),
             image_pull_policy: Some(image.pull_policy.as_str().to_owned()),
-            command: Some(vec!["/workspace-operator-looks-for-the-image".to_owned()]),
+            command: Some(vec![no_program()]),
             security_context: main.and_then(|main| main.security_context.clone()),
             resources: Some(ResourceRequirements {
                 requests: Some(tiny.clone()),

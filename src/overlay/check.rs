@@ -63,9 +63,15 @@ const MAIN: &[(&str, Owner)] = &[
 /// Lists in which two items may share the merge key: Kubernetes tells them apart by a second one.
 const REPEATABLE: &[&str] = &["containerPort", "topologyKey"];
 
+/// How many values an overlay may have. Merging two takes time by the square of their lists.
+const MOST_VALUES: usize = 10_000;
+
 /// Refuses what is no part of a PodSpec, what would take something away, and what belongs to somebody else.
 pub fn check(overlay: &Value) -> Result<(), Refused> {
     let root = Node::root(overlay);
+    if count(overlay) > MOST_VALUES {
+        return Err(Refused::new(root.path, format!("has more than {MOST_VALUES} values")));
+    }
     adds(&root)?;
     if !overlay.is_object() {
         return Err(Refused::new(root.path, "must be an object"));
@@ -74,6 +80,15 @@ pub fn check(overlay: &Value) -> Result<(), Refused> {
     known(&root, &kept)?;
     keys(&root)?;
     owned(&root)
+}
+
+fn count(value: &Value) -> usize {
+    let below: usize = match value {
+        Value::Object(fields) => fields.values().map(count).sum(),
+        Value::Array(items) => items.iter().map(count).sum(),
+        _ => 0,
+    };
+    below + 1
 }
 
 /// Refuses a mount of the main container where the workspace's own volume is mounted: merged by its path, it would
@@ -243,6 +258,20 @@ mod tests {
             assert_eq!(refusal(overlay), "podTemplate.spec: must be an object");
         }
         assert_eq!(check(&json!({})), Ok(()));
+    }
+
+    #[test]
+    fn a_long_name_makes_no_long_message() {
+        let long = "a".repeat(100_000);
+        assert!(refusal(json!({long.clone(): 1})).len() < 5000);
+        assert!(refusal(json!({"priority": long})).len() < 5000);
+    }
+
+    #[test]
+    fn an_overlay_is_not_endless() {
+        let aliases = |count: usize| json!({"hostAliases": (0..count).map(|ip| json!({"ip": ip.to_string()})).collect::<Vec<_>>()});
+        assert_eq!(refusal(aliases(100_000)), "podTemplate.spec: has more than 10000 values");
+        assert_eq!(check(&aliases(4_000)), Ok(()));
     }
 
     #[test]

@@ -22,7 +22,8 @@ type Guarded = Arc<DeserializeGuard<WorkspaceClass>>;
 #[derive(Clone, Debug, Default)]
 pub struct Offer {
     pub classes: Vec<Guarded>,
-    pub namespace_labels: Labels,
+    /// None while the namespace is not known: of labels that are missing, `DoesNotExist` would be true.
+    pub namespace_labels: Option<Labels>,
     /// Whether a workspace without a class is refused.
     pub require_class: bool,
 }
@@ -51,17 +52,23 @@ pub fn choose(spec: &WorkspaceSpec, offer: &Offer) -> Result<Option<Guarded>, Bl
         let name = invalid.metadata.name.as_deref().unwrap_or_default();
         not_found(format!("WorkspaceClass {name} can't be read: {invalid}"))
     })?;
-    is_allowed(class, &offer.namespace_labels)?;
+    is_allowed(class, offer.namespace_labels.as_ref())?;
     Ok(Some(Arc::clone(chosen)))
 }
 
-fn is_allowed(class: &WorkspaceClass, namespace: &Labels) -> Result<(), Blocked> {
+fn is_allowed(class: &WorkspaceClass, namespace: Option<&Labels>) -> Result<(), Blocked> {
     let Some(selector) = &class.spec.allowed_namespaces else { return Ok(()) };
     let name = class.metadata.name.as_deref().unwrap_or_default();
     let parsed = Selector::try_from(selector.clone()).map_err(|error| Blocked {
         reason: Reason::InvalidSpec,
         message: format!("WorkspaceClass {name}: spec.allowedNamespaces: {error}"),
     })?;
+    let Some(namespace) = namespace else {
+        return Err(Blocked {
+            reason: Reason::ClassNotAllowed,
+            message: format!("WorkspaceClass {name}: the labels of this namespace are not known yet"),
+        });
+    };
     if parsed.matches(namespace) {
         return Ok(());
     }
@@ -104,4 +111,25 @@ pub fn name(class: Option<&WorkspaceClass>) -> &str {
 /// The class as it is noted in a claim.
 pub fn reference(class: &WorkspaceClass) -> ClassRef {
     ClassRef { name: class.metadata.name.clone().unwrap_or_default(), generation: class.metadata.generation }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_not_known_yet_is_not_one_without_labels() {
+        let class = json!({"metadata": {"name": "trusted"}, "spec": {"allowedNamespaces":
+            {"matchExpressions": [{"key": "untrusted", "operator": "DoesNotExist"}]}}});
+        let class: WorkspaceClass = serde_json::from_value(class).unwrap();
+        let chosen = |namespace_labels| {
+            let classes = vec![Arc::new(DeserializeGuard(Ok(class.clone())))];
+            let spec = WorkspaceSpec { class_name: Some("trusted".into()), ..WorkspaceSpec::default() };
+            choose(&spec, &Offer { classes, namespace_labels, require_class: false }).map(|_| ())
+        };
+        assert_eq!(chosen(None).unwrap_err().reason, Reason::ClassNotAllowed);
+        assert_eq!(chosen(Some(Labels::new())), Ok(()));
+    }
 }

@@ -34,7 +34,7 @@ pub struct Draft {
     pub class: Option<Guarded>,
     pub bounds: Bounds,
     pub volume: Option<Volume>,
-    /// The workspace's own overlay.
+    /// The workspace's own overlay, with all of each source that it changes.
     pub own_overlay: Option<PodSpec>,
     /// Names of the containers that the class's overlay brings.
     pub class_containers: BTreeSet<String>,
@@ -123,7 +123,8 @@ fn with_overlays(
         serde_json::from_value::<PodSpec>(value)
             .map_err(|error| invalid(format!("the Pod with podTemplate.spec merged in: {error}")))
     };
-    Ok((typed(merged)?, own_overlay.cloned().map(typed).transpose()?))
+    let own_overlay = own_overlay.map(|overlay| typed(overlay::touched(overlay, &merged))).transpose()?;
+    Ok((typed(merged)?, own_overlay))
 }
 
 /// Whether the class lets the workspace's own overlay set what it sets.

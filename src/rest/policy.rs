@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
+    api::status::ClassRef,
     apply::{self, Made},
     build::{self, Owner},
     context::Context,
     error::Error,
+    inputs::Comparison,
     memory::{Memory, Refused},
     observe,
     resolve::Effective,
@@ -31,16 +33,23 @@ pub(super) async fn adjust(
     memory: &mut Memory,
 ) -> Result<Option<Refusal>, Error> {
     let live = current(ctx, owner, memory);
-    let Some(network) = &effective.network else {
+    let kept =
+        live.as_ref().filter(|live| is_ours_to_delete(live, owner) && is_of_another_class(pod, effective));
+    let kept = kept.map(|live| live.spec.clone());
+    if effective.network.is_none() && kept.is_none() {
         memory.policy_refused = None;
         if let Some(live) = live.filter(|live| is_ours_to_delete(live, owner)) {
             apply::network_policy::delete(&ctx.client, owner, &live).await?;
             memory.policy = None;
         }
         return Ok(None);
-    };
+    }
+    let network = effective.network.clone().unwrap_or_default();
     let namespace = &ctx.settings.operator_namespace;
-    let wanted = build::network_policy::network_policy(owner, network, Some(pod.view.uid()), namespace);
+    let mut wanted = build::network_policy::network_policy(owner, &network, Some(pod.view.uid()), namespace);
+    if kept.is_some() {
+        wanted.spec = kept;
+    }
     let wish = format!("{:?}", wanted.spec);
     if let Some(refusal) = Refused::standing(memory.policy_refused.as_ref(), &wish, situation.now) {
         return Ok(Some(refusal));
@@ -73,6 +82,15 @@ pub(super) async fn delete(
         memory.policy = None;
     }
     Ok(())
+}
+
+/// Whether the Pod was made with another class, and waits for its successor. Until then it keeps the policy it has: who
+/// names another class would else have what the one gives, in the network of the other.
+fn is_of_another_class(pod: &PodFacts, effective: &Effective) -> bool {
+    let Some(claim) = &pod.claim else { return false };
+    let name = |class: Option<&ClassRef>| class.map(|class| class.name.clone());
+    name(claim.class.as_ref()) != name(effective.class.as_ref())
+        && matches!(effective.inputs.compare(&claim.inputs), Comparison::Differs(_))
 }
 
 fn is_ours_to_delete(live: &NetworkPolicyView, owner: &Owner) -> bool {

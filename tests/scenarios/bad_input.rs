@@ -29,6 +29,12 @@ scenarios!(
     the_trouble_of_one_never_delays_another,
 );
 
+mod deep {
+    use super::*;
+
+    scenarios_on_a_real_api_server!(an_overlay_of_any_depth_harms_nobody);
+}
+
 mod unreadable {
     use super::*;
 
@@ -391,4 +397,22 @@ where
     assert_eq!(after.labels(), before.labels());
     assert_eq!(after.owner_references(), before.owner_references());
     assert_eq!(after.meta().deletion_timestamp, None);
+}
+
+/// JSON readers stop at some depth, and an API server stores what is deeper: one such object must not keep the
+/// operator from reading all others.
+async fn an_overlay_of_any_depth_harms_nobody(mut world: World) {
+    const DEPTH: usize = 400;
+    world.stop_operator().await;
+    let deep = format!("{}{}", r#"{"affinity":"#.repeat(DEPTH), "{}") + &"}".repeat(DEPTH);
+    let body = format!(
+        r#"{{"apiVersion":"workspaces.dev/v1alpha1","kind":"Workspace","metadata":{{"name":"deep"}},
+            "spec":{{"image":"{IMAGE}","podTemplate":{{"spec":{deep}}}}}}}"#
+    );
+    let path = format!("/apis/workspaces.dev/v1alpha1/namespaces/{}/workspaces", world.namespace);
+    let request = http::Request::post(path).header("content-type", "application/json");
+    world.client.request_text(request.body(body.into_bytes()).unwrap()).await.unwrap();
+    world.start_operator();
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
 }

@@ -30,6 +30,7 @@ scenarios!(
     a_config_map_is_referred_to_by_its_labels,
     an_existing_claim_is_referred_to_by_its_labels,
     the_class_s_own_secret_is_not_bounded,
+    another_key_of_the_class_s_own_secret_is_bounded,
     an_overlay_sets_only_the_fields_that_its_class_names,
     a_class_that_gets_stricter_stops_nobody_and_warns,
 );
@@ -192,6 +193,31 @@ async fn the_class_s_own_secret_is_not_bounded(world: World) {
     world.ready("x").await;
     world.create("y", json!({"className": class, "env": [variable("B")]})).await;
     refused(&world, "y", Reason::OutOfBounds, &["spec.env[B]", "\"platform\"", "bounds.secrets"]).await;
+    delete(&world, &class).await;
+}
+
+async fn another_key_of_the_class_s_own_secret_is_bounded(world: World) {
+    let class = own(&world, "class");
+    let source = |source: Value| {
+        let proxy = json!({"name": "proxy", "env": [{"name": "A", "valueFrom": {"secretKeyRef": source}}]});
+        json!({"spec": {"containers": [proxy]}})
+    };
+    let mut overlay = source(json!({"name": "platform", "key": "public"}));
+    overlay["spec"]["containers"][0]["image"] = json!(IMAGE);
+    let bounds = json!({"secrets": {"matchLabels": {"for": "workspaces"}}});
+    create_with(
+        &world,
+        &class,
+        json!({"defaults": {"image": IMAGE}, "bounds": bounds, "podTemplate": overlay}),
+    )
+    .await;
+    let _: Secret = world
+        .apply(json!({"metadata": {"name": "platform"}, "stringData": {"public": "1", "private": "2"}}))
+        .await;
+    world.create("x", json!({"className": class})).await;
+    world.ready("x").await;
+    world.create("y", json!({"className": class, "podTemplate": source(json!({"key": "private"}))})).await;
+    refused(&world, "y", Reason::OutOfBounds, &["env[A]", "\"platform\"", "bounds.secrets"]).await;
     delete(&world, &class).await;
 }
 

@@ -28,6 +28,18 @@ macro_rules! scenarios_in_memory {
     };
 }
 
+/// Runs each scenario on a real API server only: it takes what the one in memory does not.
+macro_rules! scenarios_on_a_real_api_server {
+    ($($name:ident),* $(,)?) => {
+        mod on_a_real_api_server {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::world::World::on_a_real_api_server().await).await;
+            })*
+        }
+    };
+}
+
 mod availability;
 mod pod_history;
 mod world;

@@ -27,6 +27,7 @@ scenarios!(
     the_policy_says_who_comes_in_and_where_it_may_go,
     a_changed_class_changes_the_policy_beside_the_running_pod,
     an_unmanaged_class_takes_the_policy_away,
+    the_policy_of_a_class_stays_until_its_pod_goes,
     a_policy_that_somebody_spoilt_is_put_right,
     somebody_else_s_policy_is_left_alone,
     a_healthy_workspace_with_a_policy_costs_no_write,
@@ -117,7 +118,7 @@ async fn the_policy_says_who_comes_in_and_where_it_may_go(world: World) {
         .map(|to| (to["ipBlock"]["cidr"].as_str().unwrap(), &to["ipBlock"]["except"]))
         .collect();
     assert_eq!(blocks.keys().copied().collect::<Vec<_>>(), ["0.0.0.0/0", "10.20.0.0/16", "::/0"]);
-    for refused in ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"] {
+    for refused in ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "168.63.129.16/32"] {
         assert!(blocks["0.0.0.0/0"].as_array().unwrap().contains(&json!(refused)), "{refused}");
     }
     delete(&world, &class).await;
@@ -156,6 +157,26 @@ async fn an_unmanaged_class_takes_the_policy_away(world: World) {
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 1, "neither restarts anybody");
     delete(&world, &class).await;
+}
+
+async fn the_policy_of_a_class_stays_until_its_pod_goes(world: World) {
+    let (class, other) = (managed(&world, json!({})).await, own(&world, "other"));
+    create_with(&world, &other, json!({"defaults": {"env": [{"name": "A", "value": "1"}]}})).await;
+    let strategy = json!({"type": "OnRestart"});
+    world.create("x", json!({"className": class, "image": IMAGE, "updateStrategy": strategy})).await;
+    world.ready("x").await;
+    owned_by_pod(&world, "x").await;
+    world.change("x", json!({"className": other})).await;
+    world.reason("x", ConditionType::UpToDate, Reason::AwaitingRestart).await;
+    world.quiet().await;
+    assert!(policy(&world, "x").await.is_some(), "the Pod has what the first class gives");
+    world.restart("x").await;
+    world.ready_at("x", 2).await;
+    world
+        .eventually("it goes with its Pod", || async { policy(&world, "x").await.is_none().then_some(()) })
+        .await;
+    delete(&world, &class).await;
+    delete(&world, &other).await;
 }
 
 async fn a_policy_that_somebody_spoilt_is_put_right(world: World) {
