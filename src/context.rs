@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::{Client, runtime::events::Recorder};
 
 use crate::{
-    api::names, backoff::Jitter, forbidden_env::ForbiddenEnv, gates::Gates, image_check::Answers,
+    api::names, backoff::Jitter, forbidden_env::ForbiddenEnv, gates::Gates, image_check::Answers, lock::lock,
     memory::Memory, readiness::Pending, reference_cache::ReferenceCache, references::HashKey, stores::Stores,
 };
 
@@ -122,9 +122,4 @@ impl Context {
         lock(&self.memories).remove(uid);
         self.gates.forget(uid);
     }
-}
-
-/// What a panicking thread left behind is still only a cache.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

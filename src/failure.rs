@@ -42,7 +42,7 @@ pub fn count(
         last: Some(Failure {
             incarnation: number,
             reason: cause.reason.to_string(),
-            message: cause.message.clone(),
+            message: clipped(&cause.message),
             exit_code: cause.exit_code,
             time: Some(Time(whole_seconds(now))),
         }),
@@ -54,6 +54,12 @@ pub fn was_ready_long(ready_since: Option<Timestamp>, now: Timestamp) -> bool {
     ready_since.is_some_and(|since| {
         now.duration_since(since) >= jiff::SignedDuration::try_from(FORGIVEN_AFTER).unwrap_or_default()
     })
+}
+
+/// A runtime may quote a whole command line. What is longer than this could not be written.
+pub fn clipped(message: &str) -> String {
+    const MOST: usize = 4096;
+    message.chars().take(MOST).collect()
 }
 
 /// The API keeps whole seconds; what is compared later must be what was written.
@@ -93,6 +99,15 @@ mod tests {
     fn ten_ready_minutes_start_the_count_anew() {
         assert_eq!(after(5, Some(600)).consecutive, 1);
         assert_eq!(after(5, Some(599)).consecutive, 6);
+    }
+
+    #[test]
+    fn a_message_longer_than_a_status_takes_is_clipped() {
+        let cause = Cause { message: "x".repeat(40_000), ..cause() };
+        let now = Timestamp::from_second(0).unwrap();
+        let failures =
+            count(&WorkspaceStatus::default(), IncarnationNumber(1), &cause, None, Jitter::NONE, now);
+        assert_eq!(failures.last.unwrap().message.len(), 4096);
     }
 
     proptest! {

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use crate::{
     api::{Workspace, WorkspaceClass},
-    context::lock,
+    lock::lock,
     resolve::class,
     rollout::{Asker, Census, Closed, Failure, Standing, Width, judge},
 };

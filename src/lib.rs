@@ -32,6 +32,7 @@ pub mod health;
 pub mod image_check;
 pub mod inputs;
 pub mod leftovers;
+mod lock;
 pub mod memory;
 pub mod observe;
 pub mod overlay;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::context::lock;
+use crate::lock::lock;
 
 /// The caches that are not filled yet. kube's own `wait_until_ready` wakes only the last of several waiters, and
 /// its Controller is one of them; so the watches tell it here.

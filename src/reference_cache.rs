@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    context::lock,
+    lock::lock,
     references::{Content, Source},
 };
 

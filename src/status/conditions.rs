@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::{
     api::{ConditionStatus, ConditionType, Reason, WorkspaceStatus, status::StopCause},
     decide::{Rest, Step, Waiting, wakes_with_others},
-    failure::whole_seconds,
+    failure::{clipped, whole_seconds},
     health::Health,
     resolve::Run,
     situation::{Situation, VolumeState},
@@ -37,7 +37,7 @@ pub fn merge(old: &[Condition], told: Vec<Told>, generation: Option<i64>, now: T
                 type_: told.type_.to_string(),
                 status: told.status.to_string(),
                 reason: told.reason.to_string(),
-                message: told.message,
+                message: clipped(&told.message),
                 observed_generation: generation,
                 last_transition_time: unmoved.map_or_else(
                     || Time(whole_seconds(now)),
