@@ -3,10 +3,10 @@
 use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     client::ClientBuilder,
     core::NamespaceResourceScope,
 };
@@ -266,6 +266,19 @@ impl World {
         let calls = self.log.requests();
         let calls = shown(calls.rchunks(25).next().unwrap_or_default());
         panic!("{name} was not {what} in time: {status:#?}\nthe operator's last calls:\n{calls}");
+    }
+
+    /// The events about a workspace, in order.
+    pub async fn story(&self, name: &str) -> String {
+        let about = ListParams::default().fields(&format!("regarding.name={name},regarding.kind=Workspace"));
+        let mut events = self.api::<Event>().list(&about).await.unwrap().items;
+        events.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
+        let told = events.iter().map(|event| {
+            let time = event.event_time.as_ref().map(|time| time.0.to_string()).unwrap_or_default();
+            let count = event.series.as_ref().map_or(1, |series| series.count);
+            format!("{time} {count}x {:?} {:?}", event.reason, event.note)
+        });
+        told.collect::<Vec<_>>().join("\n")
     }
 
     /// Looks until `found` answers with something.
