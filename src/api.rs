@@ -9,6 +9,7 @@ pub mod crd;
 pub mod incarnation;
 pub mod names;
 pub mod pattern;
+pub mod registration;
 mod schema;
 pub mod status;
 mod words;

@@ -78,7 +78,12 @@ pub fn validity(class: &WorkspaceClass) -> Result<(), String> {
         image: Some("any".to_owned()),
         ..WorkspaceSpec::default()
     };
-    let offer = Offer { classes: vec![Arc::new(DeserializeGuard(Ok(class)))], ..Offer::default() };
+    let offer = Offer {
+        classes: vec![Arc::new(DeserializeGuard(Ok(class)))],
+        // Whether this operator offers it is told by the workspaces.
+        registration_url: Some(String::new()),
+        ..Offer::default()
+    };
     let draft = Draft::of(&Workspace::new("any", spec), &offer).map_err(|blocked| blocked.message)?;
     Effective::of(&draft, &Found::NotAsked, &ForbiddenEnv::default()).map_err(|blocked| blocked.message)?;
     Ok(())

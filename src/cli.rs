@@ -1,6 +1,9 @@
 //! The command line. Every flag has an environment name, and its default shows in `--help`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -65,6 +68,31 @@ pub struct RunArgs {
     /// [default: whether it looks after all namespaces]
     #[arg(long, env = "WORKSPACE_OPERATOR_CLASS_STATUS", action = clap::ArgAction::Set)]
     pub class_status: Option<bool>,
+    /// Offer boot registration: workspaces with `registration.policy: Required` are refused without. Needs the right
+    /// to create TokenReviews and to patch the status of Pods.
+    #[arg(long, env = "WORKSPACE_OPERATOR_REGISTRATION", default_value_t = true, action = clap::ArgAction::Set)]
+    pub registration: bool,
+    /// Address that programs register at, by TLS.
+    #[arg(long, env = "WORKSPACE_OPERATOR_REGISTRATION_LISTEN", default_value = "0.0.0.0:8443")]
+    pub registration_listen: SocketAddr,
+    /// URL of that address as workspaces reach it
+    /// [default: https://workspace-operator.NAMESPACE.svc:8443, the operator's own namespace]
+    #[arg(long, env = "WORKSPACE_OPERATOR_REGISTRATION_URL")]
+    pub registration_url: Option<String>,
+    /// Secret in the operator's own namespace with the certificate for it (tls.crt, tls.key, ca.crt), as cert-manager
+    /// makes them [default: one that the operator makes and renews itself]
+    #[arg(long, env = "WORKSPACE_OPERATOR_REGISTRATION_TLS_SECRET")]
+    pub registration_tls_secret: Option<String>,
+    /// Address of this replica that the others pass heartbeats on to, while it leads: its Pod's
+    #[arg(long, env = "WORKSPACE_OPERATOR_POD_IP")]
+    pub pod_ip: Option<IpAddr>,
+    /// Write only while holding the Lease `workspace-operator` in the operator's own namespace, so that several
+    /// replicas may run [default: whether it runs in a cluster]
+    #[arg(long, env = "WORKSPACE_OPERATOR_LEADER_ELECTION", action = clap::ArgAction::Set)]
+    pub leader_election: Option<bool>,
+    /// Seconds between two heartbeats of a program that registered.
+    #[arg(long, env = "WORKSPACE_OPERATOR_HEARTBEAT_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub heartbeat_seconds: u64,
     /// Address of /livez and /readyz.
     #[arg(long, env = "WORKSPACE_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
@@ -93,6 +121,13 @@ impl RunArgs {
             require_class,
             forbidden_env,
             class_status,
+            registration: _,
+            registration_listen: _,
+            registration_url: _,
+            registration_tls_secret: _,
+            pod_ip: _,
+            leader_election: _,
+            heartbeat_seconds,
             listen: _,
             log_format: _,
         } = self;
@@ -103,6 +138,7 @@ impl RunArgs {
             image_check_timeout: Duration::from_secs(*image_check_timeout_seconds),
             require_class: *require_class,
             forbidden_env: ForbiddenEnv::parse(&given(forbidden_env))?,
+            heartbeat: Duration::from_secs(*heartbeat_seconds),
             operator_namespace: own_namespace.to_owned(),
             class_status: class_status.unwrap_or(namespace.is_none()),
         })

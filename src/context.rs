@@ -8,10 +8,12 @@ use std::{
 
 use jiff::Timestamp;
 use kube::{Client, runtime::events::Recorder};
+use tokio::sync::watch;
 
 use crate::{
-    api::names, backoff::Jitter, forbidden_env::ForbiddenEnv, gates::Gates, image_check::Answers, lock::lock,
-    memory::Memory, readiness::Pending, reference_cache::ReferenceCache, references::HashKey, stores::Stores,
+    api::names, backoff::Jitter, election::Leadership, forbidden_env::ForbiddenEnv, gates::Gates, heartbeats::Heartbeats,
+    image_check::Answers, lock::lock, memory::Memory, readiness::Pending, reference_cache::ReferenceCache,
+    references::HashKey, stores::Stores, waker::Waker,
 };
 
 /// Tells the time; an argument, so that tests have their own.
@@ -34,6 +36,8 @@ pub struct Settings {
     pub forbidden_env: ForbiddenEnv,
     /// Where the operator runs: its Pods there are reached by workspaces, whatever their network policy.
     pub operator_namespace: String,
+    /// How often programs that register are to be heard.
+    pub heartbeat: Duration,
     /// Whether the status of classes is written, which one operator only should do.
     pub class_status: bool,
 }
@@ -48,9 +52,18 @@ impl Default for Settings {
             require_class: false,
             forbidden_env: ForbiddenEnv::built_in(),
             operator_namespace: names::OPERATOR.to_owned(),
+            heartbeat: Duration::from_secs(30),
             class_status: true,
         }
     }
+}
+
+/// Where programs register, and what they trust there.
+#[derive(Clone)]
+pub struct Registrar {
+    pub url: String,
+    /// The certificates, as PEM.
+    pub certificates: watch::Receiver<Arc<str>>,
 }
 
 /// What every reconcile shares.
@@ -65,6 +78,12 @@ pub struct Context {
     pub references: ReferenceCache,
     pub image_answers: Answers,
     pub gates: Gates,
+    /// What programs said of themselves.
+    pub heartbeats: Heartbeats,
+    pub waker: Waker,
+    /// Where and how programs register; none where they can't.
+    pub registration: Option<Registrar>,
+    pub leadership: Leadership,
     /// No pass begins before every cache is filled.
     pub pending: Pending,
     memories: Mutex<HashMap<String, Memory>>,
@@ -79,8 +98,12 @@ impl Context {
         clock: Clock,
         recorder: Recorder,
         hash_key: Option<HashKey>,
-        gates: Gates,
+        waker: Waker,
+        registration: Option<Registrar>,
+        leadership: Leadership,
     ) -> Self {
+        let gates = Gates::new(stores.classes.clone(), waker.clone());
+        let heartbeats = Heartbeats::new(settings.heartbeat);
         Self {
             client,
             stores,
@@ -91,6 +114,10 @@ impl Context {
             references: ReferenceCache::default(),
             image_answers: Answers::default(),
             gates,
+            heartbeats,
+            waker,
+            registration,
+            leadership,
             pending: Pending::new(Stores::KINDS),
             memories: Mutex::default(),
         }
@@ -99,6 +126,11 @@ impl Context {
     /// The present.
     pub fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// What programs trust when they register, as PEM.
+    pub fn certificates(&self) -> Option<Arc<str>> {
+        self.registration.as_ref().map(|registration| registration.certificates.borrow().clone())
     }
 
     /// A new spread for a delay.

@@ -166,6 +166,7 @@ pub async fn run(
             move |namespace| all_in(&in_namespace.state(), &namespace.name_any()),
         )
         .reconcile_all_on(resync(Arc::clone(&ctx)))
+        .reconcile_all_on(certificates_changed(&ctx))
         .reconcile_on(woken)
         .graceful_shutdown_on(shutdown);
     let controller = match ctx.hash_key {
@@ -181,11 +182,12 @@ pub async fn run(
                 match result {
                     // What was told where it happened.
                     Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
-                    // A child of a workspace that is gone.
-                    Err(controller::Error::ObjectNotFound(gone)) => {
+                    // A child of a workspace that is gone. Who does not lead cleans up when it begins to.
+                    Err(controller::Error::ObjectNotFound(gone)) if ctx.leadership.is_leading() => {
                         leftovers::clean(&ctx, gone.namespace.as_deref().unwrap_or_default(), &gone.name)
                             .await;
                     }
+                    Err(controller::Error::ObjectNotFound(_)) => {}
                     Err(error) => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
                     }
@@ -266,6 +268,17 @@ fn noting(
     })
 }
 
+/// Every Pod is told of new certificates.
+fn certificates_changed(ctx: &Context) -> impl Stream<Item = ()> + Send + use<> {
+    let certificates = ctx.registration.as_ref().map(|registration| registration.certificates.clone());
+    futures::stream::unfold(certificates, |certificates| async {
+        let mut certificates = certificates?;
+        certificates.changed().await.ok()?;
+        certificates.borrow_and_update();
+        Some(((), Some(certificates)))
+    })
+}
+
 fn resync(ctx: Arc<Context>) -> impl Stream<Item = ()> + Send {
     futures::stream::unfold(ctx, |ctx| async {
         tokio::time::sleep(RESYNC).await;
@@ -276,6 +289,7 @@ fn resync(ctx: Arc<Context>) -> impl Stream<Item = ()> + Send {
 
 /// One pass under a time limit, with what was remembered before and after it.
 async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> {
+    ctx.leadership.acquired().await;
     let workspace = match &object.0 {
         Ok(workspace) => workspace,
         Err(invalid) => {

@@ -13,6 +13,7 @@ use crate::{
     decide::Step,
     forbidden_env::ForbiddenEnv,
     health::{Cause, Health},
+    registration::Registration,
     resize::Resize,
     resolve::{self, Draft, class::Offer, desired::Surroundings},
     situation::{PodFacts, PodState, Situation, VolumeState},
@@ -98,7 +99,15 @@ pub(crate) fn ours(number: i64, claim: Option<Claim>, health: Health) -> PodStat
     }))
     .unwrap();
     let number = IncarnationNumber(number);
-    PodState::Ours(Box::new(PodFacts { view: Arc::new(view), number, claim, health, resize: Resize::None }))
+    PodState::Ours(Box::new(PodFacts {
+        view: Arc::new(view),
+        number,
+        claim,
+        health,
+        registration: Registration::NotRequired,
+        pulse: None,
+        resize: Resize::None,
+    }))
 }
 
 /// The situation's Pod was told to go.

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use futures::channel::mpsc;
 use kube::{
     Resource, ResourceExt,
     core::DeserializeGuard,
@@ -21,9 +20,9 @@ use crate::{
     lock::lock,
     resolve::class,
     rollout::{Asker, Census, Closed, Failure, Standing, Width, judge},
+    waker::Waker,
 };
 
-type Guarded = DeserializeGuard<Workspace>;
 type Classes = Store<DeserializeGuard<WorkspaceClass>>;
 type Name = (String, String);
 
@@ -34,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Gates {
     index: Mutex<Index>,
     classes: Classes,
-    wake: mpsc::UnboundedSender<ObjectRef<Guarded>>,
+    waker: Waker,
     seen: Notify,
     changed: Arc<Notify>,
 }
@@ -81,13 +80,9 @@ pub struct Progress {
 }
 
 impl Gates {
-    /// Gates for the classes in the cache. What is woken comes out of the receiver; `changed` is told of every
-    /// change that a class's status may tell.
-    pub fn new(classes: Classes) -> (Self, mpsc::UnboundedReceiver<ObjectRef<Guarded>>) {
-        let (wake, woken) = mpsc::unbounded();
-        let gates =
-            Self { index: Mutex::default(), classes, wake, seen: Notify::new(), changed: Arc::default() };
-        (gates, woken)
+    /// Gates for the classes in the cache. `changed` is told of every change that a class's status may tell.
+    pub fn new(classes: Classes, waker: Waker) -> Self {
+        Self { index: Mutex::default(), classes, waker, seen: Notify::new(), changed: Arc::default() }
     }
 
     /// Told whenever something changed that a class's status may tell.
@@ -285,7 +280,7 @@ impl Gates {
             let Some(bucket) = buckets.get_mut(key) else { continue };
             for (namespace, name) in bucket.next_in_line(free, resting) {
                 free -= 1;
-                let _ = self.wake.unbounded_send(ObjectRef::new(&name).within(&namespace));
+                self.waker.wake(&namespace, &name);
             }
         }
     }

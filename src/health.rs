@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::{Reason, names},
+    registration,
     view::{
         PodView,
         pod::{ContainerStatus, Terminated, Waiting},
@@ -69,6 +70,7 @@ pub fn assess(
         .or_else(|| pod.status.init_container_statuses.iter().find_map(failed_init))
         .or_else(|| by_container(pod, |container| failed(container, previous)))
         .or_else(|| mount_failure.map(|message| Cause::new(Reason::VolumeAttachFailed, message)))
+        .or_else(|| unregistered(pod, previous))
         .unwrap_or_else(|| Cause::new(Reason::AwaitingReadiness, "started, not Ready yet"));
     Health::NotReady(cause)
 }
@@ -158,6 +160,16 @@ fn unschedulable(pod: &PodView) -> Option<Cause> {
     (!message.to_lowercase().contains("persistentvolumeclaim")
         && scheduled.reason.as_deref() == Some("Unschedulable"))
     .then(|| Cause::new(Reason::Unschedulable, message))
+}
+
+/// All that is missing is that the program registers. Between its registration and the kubelet's word on it the reason
+/// stays: that takes a moment only.
+fn unregistered(pod: &PodView, previous: Option<Reason>) -> Option<Cause> {
+    let is_awaited = pod.requires_registration() && pod.is_true("ContainersReady");
+    let is_only_gate = pod.spec.readiness_gates.len() == 1;
+    let is_passing = previous == Some(Reason::AwaitingRegistration) && is_only_gate;
+    (is_awaited && (!pod.is_true(names::REGISTERED) || is_passing))
+        .then(|| Cause::new(Reason::AwaitingRegistration, registration::AWAITED))
 }
 
 fn failed_init(init: &ContainerStatus) -> Option<Cause> {
@@ -350,6 +362,33 @@ mod tests {
         let status = json!({"conditions": [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}],
             "containerStatuses": [{"name": "main", "ready": true, "state": {"running": {}}}]});
         assert_eq!(reason(status, None), Some(Reason::NodeLost));
+    }
+
+    #[test]
+    fn a_program_that_has_not_registered_is_what_is_missing() {
+        let pod = |gates: Value, registered: &str, ready: &str| -> PodView {
+            let conditions = json!([{"type": "ContainersReady", "status": "True"}, {"type": "Ready", "status": ready, "reason": "ReadinessGatesNotReady"},
+                {"type": "workspaces.dev/registered", "status": registered}]);
+            serde_json::from_value(json!({"metadata": {}, "spec": {"nodeName": "n", "readinessGates": gates},
+                "status": {"conditions": conditions, "containerStatuses": [{"name": "main", "ready": true, "state": {"running": {}}}]}}))
+            .unwrap()
+        };
+        let told = |pod: &PodView, previous: Option<Reason>| match assess(pod, previous, None, now()) {
+            Health::NotReady(cause) => cause.reason,
+            other => panic!("{other:?}"),
+        };
+        let own = json!([{"conditionType": "workspaces.dev/registered"}]);
+        let others = json!([{"conditionType": "workspaces.dev/registered"}, {"conditionType": "other"}]);
+        let awaited = Reason::AwaitingRegistration;
+        assert_eq!(told(&pod(own.clone(), "False", "False"), None), awaited);
+        assert_eq!(
+            told(&pod(own.clone(), "True", "False"), Some(awaited)),
+            awaited,
+            "the kubelet is a moment late"
+        );
+        assert_eq!(told(&pod(own.clone(), "True", "False"), None), Reason::AwaitingReadiness);
+        assert_eq!(told(&pod(others, "True", "False"), Some(awaited)), Reason::AwaitingReadiness);
+        assert_eq!(assess(&pod(own, "True", "True"), Some(awaited), None, now()), Health::Ready);
     }
 
     #[test]

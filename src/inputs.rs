@@ -159,10 +159,12 @@ fn fields(spec: &WorkspaceSpec) -> Vec<(&'static str, Value)> {
         restarted_at: _,
         update_strategy: _,
         progress_deadline_seconds: _,
+        registration,
         termination_grace_period_seconds,
         service_account_name,
         pod_template,
     } = spec;
+    let required = registration.as_ref().filter(|_| spec.requires_registration()).and_then(|one| one.policy);
     vec![
         ("image", json!(image)),
         ("imagePullPolicy", json!(image_pull_policy)),
@@ -179,6 +181,8 @@ fn fields(spec: &WorkspaceSpec) -> Vec<(&'static str, Value)> {
         ("readinessProbe", json!(readiness_probe)),
         ("livenessProbe", json!(liveness_probe)),
         ("storage", storage.as_ref().map_or(Value::Null, mount)),
+        // Disabled is what an absent field means.
+        ("registration", json!(required)),
         ("terminationGracePeriodSeconds", json!(termination_grace_period_seconds)),
         ("serviceAccountName", json!(service_account_name)),
         ("podTemplate", json!(pod_template.as_ref().and_then(|template| template.spec.as_ref()))),

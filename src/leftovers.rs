@@ -1,7 +1,7 @@
 //! What a workspace that is gone may leave behind where the garbage collector does not know whose it was: a network
 //! policy that had no owner yet, because the operator ended between making it and making its Pod the owner.
 
-use kube::Api;
+use kube::{Api, runtime::reflector::ObjectRef};
 
 use crate::{
     api::{Workspace, names},
@@ -26,6 +26,18 @@ pub async fn clean(ctx: &Context, namespace: &str, name: &str) {
             name,
             "cleaning up after a workspace"
         );
+    }
+}
+
+/// Cleans up after every workspace that is gone, as one does who begins to look after them: what the cache told before
+/// is not told again.
+pub async fn clean_all(ctx: &Context) {
+    for policy in ctx.stores.policies.state() {
+        let namespace = policy.metadata.namespace.clone().unwrap_or_default();
+        let Some(name) = label(&policy.metadata, names::WORKSPACE) else { continue };
+        if ctx.stores.workspaces.get(&ObjectRef::new(name).within(&namespace)).is_none() {
+            clean(ctx, &namespace, name).await;
+        }
     }
 }
 

@@ -1,14 +1,28 @@
 //! The `workspace-operator` program.
 
-use std::{error::Error, io::Write, path::Path, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    env,
+    error::Error,
+    io::Write,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::Parser;
+use http::Uri;
 use kube::{Client, Config};
 use tokio_util::sync::CancellationToken;
 use workspace_operator::{
-    api::crd,
+    api::{crd, names},
+    certificates::Source,
     cli::{Cli, Command, RunArgs},
-    run, telemetry,
+    context::Settings,
+    election::{self, Election, Parameters},
+    run::{self, Registration},
+    telemetry,
 };
 
 #[tokio::main]
@@ -50,8 +64,12 @@ async fn operate(args: RunArgs) -> Result<(), Box<dyn Error>> {
     let mut config = Config::infer().await?;
     // kube would repeat a call for minutes and hold the workspace's place meanwhile; our retries are per object.
     config.default_retry = false;
+    let settings = args.settings(&config.default_namespace)?;
+    let registration = if args.registration { Some(registration(&args, &settings)?) } else { None };
     let options = run::Options {
-        settings: args.settings(&config.default_namespace)?,
+        registration,
+        election: stands_for_election(&args).then(|| election(&args, &settings)),
+        settings,
         restart_on_reference_change: args.restart_on_reference_change,
         hash_key_namespace: args.hash_key_namespace.unwrap_or_else(|| config.default_namespace.clone()),
         listen: Some(args.listen),
@@ -66,6 +84,46 @@ async fn operate(args: RunArgs) -> Result<(), Box<dyn Error>> {
         }
     });
     Ok(run::run(client, options, stop).await?)
+}
+
+/// The registration port, taken before anything else is begun.
+fn registration(args: &RunArgs, settings: &Settings) -> Result<Registration, Box<dyn Error>> {
+    let listener = TcpListener::bind(args.registration_listen)
+        .map_err(|error| format!("listening on {} for registrations: {error}", args.registration_listen))?;
+    let service = format!("{}.{}.svc", names::OPERATOR, settings.operator_namespace);
+    let url = match &args.registration_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("https://{service}:{}", names::REGISTRATION_PORT),
+    };
+    let parsed: Uri = url.parse()?;
+    let host = parsed.host().filter(|_| parsed.scheme_str() == Some("https"));
+    let host = host.ok_or_else(|| format!("--registration-url: {url} is not an https URL"))?;
+    let host = host.trim_matches(['[', ']']).to_owned();
+    let certificates = match &args.registration_tls_secret {
+        Some(secret) => Source::Given { secret: secret.clone() },
+        None => Source::Own { names: BTreeSet::from([host, service]).into_iter().collect() },
+    };
+    Ok(Registration { listener: Arc::new(listener), url, certificates })
+}
+
+fn stands_for_election(args: &RunArgs) -> bool {
+    args.leader_election.unwrap_or_else(|| env::var_os("KUBERNETES_SERVICE_HOST").is_some())
+}
+
+/// Operators of several namespaces don't stand against each other.
+fn election(args: &RunArgs, settings: &Settings) -> Election {
+    let name = match &settings.namespace {
+        Some(namespace) => format!("{}-{namespace}", names::OPERATOR),
+        None => names::OPERATOR.to_owned(),
+    };
+    let port = args.registration_listen.port();
+    Election {
+        namespace: settings.operator_namespace.clone(),
+        name,
+        identity: election::identity(env::var("HOSTNAME").ok().as_deref(), rand::random()),
+        address: args.pod_ip.filter(|_| args.registration).map(|ip| SocketAddr::new(ip, port).to_string()),
+        parameters: Parameters::default(),
+    }
 }
 
 /// Ctrl-C, or what a kubelet sends.

@@ -82,6 +82,7 @@ fn offer(ctx: &Context, owner: &Owner) -> Offer {
         classes: ctx.stores.classes.state(),
         namespace_labels: namespace.map(|namespace| namespace.labels().clone()),
         require_class: ctx.settings.require_class,
+        registration_url: ctx.registration.as_ref().map(|registration| registration.url.clone()),
     }
 }
 

@@ -270,7 +270,7 @@ impl Pass<'_> {
             return Ok(());
         }
         let claim = situation.claimed(&effective);
-        let pod = build::pod::pod(&self.owner, &effective, &claim);
+        let pod = build::pod::pod(&self.owner, &effective, &claim, self.ctx.certificates().as_deref());
         match apply::pod::create(&self.ctx.client, &self.owner, &pod).await? {
             Some(Made::Made(view)) => {
                 tracing::info!(number = %claim.number, "made the Pod");

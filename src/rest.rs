@@ -1,6 +1,7 @@
 //! What is done while nothing has to happen: children are kept in shape and small changes made in place.
 
 pub mod policy;
+mod registration;
 
 use crate::{
     adjust,
@@ -54,6 +55,7 @@ pub async fn keep_in_shape(
             adjust_service(ctx, owner, situation, effective, service.as_deref(), memory).await?;
     }
     let Some(pod) = pod.filter(|pod| !pod.view.is_terminating()) else { return Ok(Shape::Settled) };
+    registration::adjust(ctx, &pod).await?;
     let shape = adjust_resources(ctx, owner, &pod, effective, memory).await?;
     let refused = policy::adjust(ctx, owner, situation, &pod, effective, memory).await?;
     situation.in_place = situation.in_place.take().or(refused);
@@ -150,7 +152,9 @@ async fn adjust_metadata(
         None if claimed_hash(situation) != Some(&effective.inputs.hash()) => return Ok(None),
         None => situation.claimed(effective),
     };
-    let Some(body) = adjust::pod::metadata(owner, &pod.view, &claim, effective) else {
+    let Some(body) =
+        adjust::pod::metadata(owner, &pod.view, &claim, effective, ctx.certificates().as_deref())
+    else {
         memory.metadata = None;
         return Ok(None);
     };

@@ -1,7 +1,12 @@
-//! Puts the operator together: key, caches, controller, health server; and takes it down in order.
+//! Puts the operator together: key, certificates, caches, election, controller, ports; and takes it down in order.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
+use futures::channel::mpsc;
 use jiff::Timestamp;
 use kube::{
     Client,
@@ -11,13 +16,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::names,
+    certificates::{self, Keeper},
     classes,
-    context::{Context, Settings},
+    context::{Context, Registrar, Settings},
     controller, depth,
-    gates::Gates,
-    hash_key,
+    election::{self, Election, Leadership},
+    hash_key, leftovers,
     readiness::Pending,
-    server,
+    registration::{self, Endpoint, Peers},
+    server, silence,
+    waker::{Target, Waker},
 };
 
 /// What to run.
@@ -28,40 +36,85 @@ pub struct Options {
     pub restart_on_reference_change: bool,
     /// Where the key for hashing that data is kept.
     pub hash_key_namespace: String,
+    /// Where programs register; none where they can't.
+    pub registration: Option<Registration>,
+    /// What to stand for; none means that there is no other operator.
+    pub election: Option<Election>,
     /// Where `/livez` and `/readyz` are answered; none in tests.
     pub listen: Option<SocketAddr>,
 }
 
-/// The operator could not start, or lost its port.
+/// Where programs register.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    pub listener: Arc<TcpListener>,
+    /// The listener's address as programs reach it.
+    pub url: String,
+    pub certificates: certificates::Source,
+}
+
+/// The operator could not start, or can't go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The hash key could not be had.
     #[error(transparent)]
     HashKey(#[from] hash_key::Error),
+    /// The certificates of the registration port could not be had.
+    #[error(transparent)]
+    Certificates(#[from] certificates::Error),
+    /// The registration port could not be had.
+    #[error("listening for registrations")]
+    Listen(#[source] std::io::Error),
     /// The health port could not be had.
     #[error(transparent)]
     Server(#[from] server::Error),
+    /// Another operator may lead by now.
+    #[error("the Lease was lost: another operator may lead by now")]
+    LeaseLost,
 }
 
 /// Runs until `stop` is cancelled.
 pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
     let client = depth::limited(client);
-    let Options { settings, restart_on_reference_change, hash_key_namespace, listen } = options;
+    let Options { settings, restart_on_reference_change, hash_key_namespace, registration, election, listen } =
+        options;
     let key = if restart_on_reference_change {
         Some(hash_key::load(&client, &hash_key_namespace).await?)
     } else {
         None
     };
+    let port = match registration {
+        Some(registration) => Some(Port::open(&client, &settings, registration).await?),
+        None => None,
+    };
+    let (leadership, setter) = match &election {
+        Some(_) => {
+            let (leadership, setter) = Leadership::elected();
+            (leadership, Some(setter))
+        }
+        None => (Leadership::always(), None),
+    };
     let (stores, writers) = controller::caches();
     let reporter = Reporter { controller: names::FIELD_MANAGER.to_owned(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let (gates, woken) = Gates::new(stores.classes.clone());
-    let context = Context::new(client, stores, settings, Arc::new(Timestamp::now), recorder, key, gates);
+    let (waker, woken) = Waker::new();
+    let clock = Arc::new(Timestamp::now);
+    let context = Context::new(
+        client.clone(),
+        stores,
+        settings,
+        clock,
+        recorder,
+        key,
+        waker,
+        port.as_ref().map(Port::registrar),
+        leadership.clone(),
+    );
     let context = Arc::new(context);
 
     let tasks = TaskTracker::new();
-    let pending = context.pending.clone();
     let failed = CancellationToken::new();
+    let pending = context.pending.clone();
     let serving = listen.map(|address| {
         let (stop, failed) = (stop.clone(), failed.clone());
         tasks.spawn(async move {
@@ -72,19 +125,66 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
             result
         })
     });
+    if let Some(port) = port {
+        tasks.spawn(port.serve(Arc::clone(&context), stop.clone()));
+    }
+    // The Lease is given back only after the last write.
+    let written = CancellationToken::new();
+    if let Some((election, setter)) = election.zip(setter) {
+        tasks.spawn(election::run(client, election, setter, written.clone()));
+    }
     tasks.close();
-    let classes = classes::run(Arc::clone(&context));
+    let result = tokio::select! {
+        result = lead(&context, writers, woken, &stop) => result,
+        () = failed.cancelled() => Ok(()),
+    };
+    stop.cancel();
+    written.cancel();
+    tasks.wait().await;
+    match serving {
+        Some(serving) => serving.await.unwrap_or(Ok(())).map_err(Error::Server).and(result),
+        None => result,
+    }
+}
+
+/// Fills the caches, and writes once it leads. Whatever is being written when that ends is given up.
+async fn lead(
+    context: &Arc<Context>,
+    writers: controller::Writers,
+    woken: mpsc::UnboundedReceiver<Target>,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let leadership = &context.leadership;
+    let led = async {
+        leadership.acquired().await;
+        tracing::info!("leading");
+        let lost = leadership.lost();
+        let beside = async {
+            context.pending.wait().await;
+            leftovers::clean_all(context).await;
+            tokio::join!(silence::watch(context), async {
+                if context.settings.class_status {
+                    classes::run(Arc::clone(context)).await;
+                }
+            })
+        };
+        tokio::select! {
+            () = lost => {}
+            _ = beside => {}
+        }
+    };
+    let never_led = async {
+        stop.cancelled().await;
+        if leadership.is_leading() {
+            std::future::pending::<()>().await;
+        }
+    };
     let overdue = overdue(stop.clone(), context.pending.clone(), context.settings.reconcile_timeout);
     tokio::select! {
-        () = controller::run(Arc::clone(&context), writers, woken, stop.clone().cancelled_owned()) => {}
-        () = classes, if context.settings.class_status => {}
-        () = failed.cancelled() => {}
-        () = overdue => {}
-    }
-    stop.cancel();
-    match serving {
-        Some(serving) => serving.await.unwrap_or(Ok(())).map_err(Error::Server),
-        None => Ok(()),
+        () = controller::run(Arc::clone(context), writers, woken, stop.clone().cancelled_owned()) => Ok(()),
+        () = led => Err(Error::LeaseLost),
+        () = never_led => Ok(()),
+        () = overdue => Ok(()),
     }
 }
 
@@ -94,5 +194,41 @@ async fn overdue(stop: CancellationToken, pending: Pending, limit: Duration) {
     stop.cancelled().await;
     if pending.kinds().is_empty() {
         tokio::time::sleep(limit).await;
+    }
+}
+
+/// The registration port, with its certificates.
+struct Port {
+    listener: tokio::net::TcpListener,
+    url: String,
+    keeper: Arc<Keeper>,
+}
+
+impl Port {
+    async fn open(client: &Client, settings: &Settings, registration: Registration) -> Result<Self, Error> {
+        let Registration { listener, url, certificates } = registration;
+        let listener = listener.try_clone().map_err(Error::Listen)?;
+        listener.set_nonblocking(true).map_err(Error::Listen)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Listen)?;
+        let namespace = &settings.operator_namespace;
+        let keeper = Keeper::load(client.clone(), namespace, certificates, Arc::new(Timestamp::now)).await?;
+        Ok(Self { listener, url, keeper: Arc::new(keeper) })
+    }
+
+    fn registrar(&self) -> Registrar {
+        Registrar { url: self.url.clone(), certificates: self.keeper.bundle() }
+    }
+
+    /// Answers before it leads, too: any replica may register a program. Nobody is heard before the caches are filled.
+    async fn serve(self, context: Arc<Context>, stop: CancellationToken) {
+        let Self { listener, url, keeper } = self;
+        tokio::select! {
+            () = context.pending.wait() => {}
+            () = stop.cancelled() => return,
+        }
+        let peers = Peers::new(context.leadership.clone(), &url, Arc::clone(&keeper));
+        let endpoint = Arc::new(Endpoint::new(context, peers));
+        let serving = registration::serve(listener, keeper.server_config(), endpoint, stop.clone());
+        tokio::join!(serving, keeper.run(stop));
     }
 }

@@ -10,6 +10,8 @@ use crate::{
     backoff::Jitter,
     claim::Claim,
     health::Health,
+    heartbeats::Pulse,
+    registration::Registration,
     resize::Resize,
     resolve::{Desired, Effective},
     rollout,
@@ -62,6 +64,9 @@ pub struct PodFacts {
     /// None where somebody took the annotation away.
     pub claim: Option<Claim>,
     pub health: Health,
+    pub registration: Registration,
+    /// What its program says of itself; none before it registered.
+    pub pulse: Option<Pulse>,
     pub resize: Resize,
 }
 

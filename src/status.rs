@@ -17,10 +17,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::{
     api::{
         ConditionType, WorkspaceStatus,
-        status::{Failures, Stop, StopCause},
+        status::{Activity, ActivityState, Failures, Stop, StopCause},
     },
     decide::Step,
     failure::{self, whole_seconds},
+    heartbeats::Doing,
     situation::{PodState, Situation},
 };
 
@@ -35,6 +36,7 @@ pub fn compute(s: &Situation, step: &Step) -> WorkspaceStatus {
         last_handled_restart_at: s.status.last_handled_restart_at,
         scheduled_restart_at: s.desired.restart.scheduled,
         address: address(s),
+        activity: activity(s, step),
         failures: None,
     };
     let claimed = match step {
@@ -97,6 +99,21 @@ fn failures(s: &Situation, step: &Step, status: &WorkspaceStatus) -> Option<Fail
         _ if !is_ready && failure::was_ready_long(s.ready_since(), s.now) => None,
         _ => s.status.failures.clone(),
     }
+}
+
+/// What the program of the running Pod does; none where it can't tell.
+fn activity(s: &Situation, step: &Step) -> Option<Activity> {
+    if matches!(step, Step::Claim(..)) {
+        return None;
+    }
+    let pulse = ours(s)?.pulse.as_ref()?;
+    let (state, since) = match pulse.doing {
+        _ if pulse.is_silent => (ActivityState::Silent, pulse.last),
+        Doing::Unknown => return None,
+        Doing::Busy { since } => (ActivityState::Busy, since),
+        Doing::Idle { since } => (ActivityState::Idle, since),
+    };
+    Some(Activity { state, since: Some(Time(whole_seconds(since))), message: pulse.message.clone() })
 }
 
 fn address(s: &Situation) -> Option<String> {

@@ -60,7 +60,7 @@ async fn accepted_by_server(
         situation.desired.restart.pending,
         effective,
     );
-    let successor = build::pod::pod(owner, effective, &claim);
+    let successor = build::pod::pod(owner, effective, &claim, ctx.certificates().as_deref());
     Ok(match apply::pod::dry_run(&ctx.client, owner, &successor).await? {
         Made::Made(()) => None,
         Made::Refused(Reason::QuotaExceeded, message) if quota::fits_without(&message, &pod.view) => None,

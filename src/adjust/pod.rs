@@ -13,8 +13,14 @@ use crate::{
 };
 
 /// The merge patch for a Pod's metadata; none where nothing differs. `claim` is the Pod's, or what is known of it
-/// where it lost its own.
-pub fn metadata(owner: &Owner, pod: &PodView, claim: &Claim, effective: &Effective) -> Option<Value> {
+/// where it lost its own. `certificates` are what its program trusts when it registers, as PEM.
+pub fn metadata(
+    owner: &Owner,
+    pod: &PodView,
+    claim: &Claim,
+    effective: &Effective,
+    certificates: Option<&str>,
+) -> Option<Value> {
     let (mut labels, mut annotations) = build::pod::template(effective);
     let mut stamped = claim.clone();
     stamped.labels = labels.keys().cloned().collect();
@@ -31,6 +37,10 @@ pub fn metadata(owner: &Owner, pod: &PodView, claim: &Claim, effective: &Effecti
     }
     if Claim::of_pod(pod).as_ref() != Some(&stamped) {
         annotations.insert(names::CLAIM.to_owned(), stamped.to_annotation());
+    }
+
+    if let Some(pem) = certificates.filter(|_| pod.requires_registration()) {
+        annotations.insert(names::REGISTRATION_CA.to_owned(), pem.to_owned());
     }
 
     // Our own labels are put back: without them neither the watch nor the Service has this Pod.

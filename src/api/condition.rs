@@ -45,6 +45,8 @@ words! {
         Bound,
         /// The existing claim is bound.
         ExistingClaim,
+        /// The program registered.
+        Registered,
         /// Nobody asks for this.
         NotRequired,
         /// Nobody wants it stopped.
@@ -116,6 +118,10 @@ words! {
         NodeLost,
         /// Started, not Ready yet.
         AwaitingReadiness,
+        /// Started, and the program has not registered yet.
+        AwaitingRegistration,
+        /// The program registered, and has not been heard for three intervals.
+        HeartbeatLost,
         /// The next start waits, after failures in a row.
         BackingOff,
         /// The deadline of this start has passed.
@@ -185,6 +191,8 @@ impl ConditionType {
                         R::PodDeleted,
                         R::NodeLost,
                         R::AwaitingReadiness,
+                        R::AwaitingRegistration,
+                        R::HeartbeatLost,
                         R::AwaitingRollout,
                         R::BackingOff,
                         R::Stopping,
@@ -276,11 +284,16 @@ impl ConditionType {
                         R::PodFailed,
                         R::NodeLost,
                         R::AwaitingReadiness,
+                        R::AwaitingRegistration,
                         R::Stopping,
                     ],
                 ),
             ],
-            Self::Registered => &[(True, &[R::NotRequired])],
+            Self::Registered => &[
+                (True, &[R::Registered, R::NotRequired]),
+                (False, &[R::AwaitingRegistration, R::HeartbeatLost]),
+                (Unknown, &[R::NoPod]),
+            ],
             Self::Suspended => &[
                 (True, &[R::Stopped, R::Held, R::NamespaceHeld]),
                 (False, &[R::NotSuspended, R::AwaitingRollout, R::Stopping]),

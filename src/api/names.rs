@@ -48,6 +48,30 @@ pub const VOLUME: &str = "workspace";
 /// Where the volume is mounted unless the workspace says otherwise.
 pub const DEFAULT_MOUNT_PATH: &str = "/workspace";
 
+/// Variables by which the program learns who it is. They are set by the operator only.
+pub const RESERVED_ENV: &[&str] = &[ENV_NAME, ENV_NAMESPACE, ENV_INCARNATION, ENV_REGISTRATION_URL];
+/// The workspace's name.
+pub const ENV_NAME: &str = "WORKSPACE_NAME";
+/// The workspace's namespace.
+pub const ENV_NAMESPACE: &str = "WORKSPACE_NAMESPACE";
+/// The number of the start.
+pub const ENV_INCARNATION: &str = "WORKSPACE_INCARNATION";
+/// Where the program registers.
+pub const ENV_REGISTRATION_URL: &str = "WORKSPACE_REGISTRATION_URL";
+
+/// Prefix of the Pod's volumes that are the operator's own.
+pub const OWN_VOLUMES: &str = "workspaces-dev-";
+/// The volume with what a program registers by. A container that mounts it gets the variables, too.
+pub const REGISTRATION_VOLUME: &str = "workspaces-dev-registration";
+/// Where it is mounted in the main container: the files `token` and `ca.crt`.
+pub const REGISTRATION_MOUNT: &str = "/var/run/secrets/workspaces.dev";
+/// Whom the token is for.
+pub const AUDIENCE: &str = GROUP;
+/// On a Pod: the certificates its program trusts when it registers, as PEM.
+pub const REGISTRATION_CA: &str = "workspaces.dev/registration-ca";
+/// Condition and readiness gate of a Pod whose program has to register.
+pub const REGISTERED: &str = "workspaces.dev/registered";
+
 /// Secret with the key that Secret data is hashed with, in the operator's own namespace.
 pub const HASH_KEY_SECRET: &str = "workspace-operator-hash-key";
 

@@ -46,6 +46,10 @@ pub struct WorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
 
+    /// What the program says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
+
     /// Failed starts and lost Pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<Failures>,
@@ -69,6 +73,9 @@ pub struct Incarnation {
     /// Why it was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<StartCause>,
+    /// When its program registered, where it has to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_time: Option<Time>,
     /// When it was Ready for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_time: Option<Time>,
@@ -93,6 +100,32 @@ pub struct Incarnation {
     /// Version of the operator that shaped its Pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub built_by: Option<String>,
+}
+
+/// What a program says of itself in its heartbeats. Written when the state changes.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Activity {
+    /// What it does.
+    pub state: ActivityState,
+    /// Busy: since when. Idle: its last activity. Silent: when it was heard last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// What it said with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What a program does.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[schemars(description = "")]
+pub enum ActivityState {
+    /// It is at work, and not to be disturbed.
+    Busy,
+    /// It has nothing to do.
+    Idle,
+    /// It was not heard for three intervals.
+    Silent,
 }
 
 /// Why a workspace was started.

@@ -14,7 +14,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{pattern, status::WorkspaceStatus};
+use super::{
+    pattern,
+    registration::{Registration, RegistrationPolicy},
+    status::WorkspaceStatus,
+};
 
 /// A Workspace is one long-lived container (an agent, a development environment, a notebook) with its volume,
 /// its address and its identity. Its Pod, Service and volume claim carry its name, so `kubectl logs`, `exec` and
@@ -167,6 +171,10 @@ pub struct WorkspaceSpec {
     #[schemars(range(min = 0, max = 86400))]
     pub termination_grace_period_seconds: Option<i64>,
 
+    /// Boot registration of the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
+
     /// An existing ServiceAccount of the namespace. Its API token is mounted only where the class lets
     /// `podTemplate.spec.automountServiceAccountToken` ask for it. Default: `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,6 +184,14 @@ pub struct WorkspaceSpec {
     /// Additions to the Pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
+}
+
+impl WorkspaceSpec {
+    /// Whether the program has to register.
+    pub fn requires_registration(&self) -> bool {
+        let policy = self.registration.as_ref().and_then(|registration| registration.policy);
+        policy == Some(RegistrationPolicy::Required)
+    }
 }
 
 /// When the image is pulled.

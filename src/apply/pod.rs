@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::api::resource::Quantity};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::Pod,
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Time},
+};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{Patch, PostParams},
 };
 use serde_json::{Map, Value, json};
@@ -13,7 +17,9 @@ use crate::{
     api::names,
     build::Owner,
     error::Error,
+    failure::whole_seconds,
     refusal::{self, Child},
+    registration::Mark,
     view::PodView,
 };
 
@@ -113,6 +119,50 @@ pub async fn patch_metadata(client: &Client, owner: &Owner, body: &Value) -> Res
             None => Err(Error::call("patch", "Pod", &owner.name)(error)),
         },
     }
+}
+
+/// Writes down that the process of `mark` registered. False where this Pod is gone: by its UID a late word can't touch
+/// another of its name.
+pub async fn register(client: &Client, pod: &PodView, mark: &Mark, now: Timestamp) -> Result<bool, Error> {
+    let uid = json!({ "uid": pod.uid() });
+    match patch_condition(client, pod, uid, "True", "Registered", &mark.to_string(), now).await {
+        Ok(()) => Ok(true),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+        Err(error) => Err(Error::call("register", "Pod", &pod.name_any())(error)),
+    }
+}
+
+/// Takes the registration of `pod` back, unless anything of it changed meanwhile.
+pub async fn unregister(client: &Client, pod: &PodView, now: Timestamp) -> Result<(), Error> {
+    let version = json!({ "uid": pod.uid(), "resourceVersion": pod.metadata.resource_version });
+    let why = "the container was restarted";
+    match patch_condition(client, pod, version, "False", "ContainerRestarted", why, now).await {
+        Ok(()) => Ok(()),
+        // Its end comes by the watch.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(Error::call("unregister", "Pod", &pod.name_any())(error)),
+    }
+}
+
+async fn patch_condition(
+    client: &Client,
+    pod: &PodView,
+    metadata: Value,
+    status: &str,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) -> Result<(), kube::Error> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
+    let condition = json!({
+        "type": names::REGISTERED,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": Time(whole_seconds(now)),
+    });
+    let body = json!({ "metadata": metadata, "status": { "conditions": [condition] } });
+    api.patch_status(&pod.name_any(), &patch(), &Patch::Strategic(body)).await.map(drop)
 }
 
 /// Makes a probe Pod; false where the API server refuses it.

@@ -10,8 +10,9 @@ use crate::{
 
 use super::Owner;
 
-/// The Pod for `claim`. Its name is the workspace's: the API server itself refuses a second one.
-pub fn pod(owner: &Owner, effective: &Effective, claim: &Claim) -> Pod {
+/// The Pod for `claim`. Its name is the workspace's: the API server itself refuses a second one. `certificates` are
+/// what its program trusts when it registers, as PEM.
+pub fn pod(owner: &Owner, effective: &Effective, claim: &Claim, certificates: Option<&str>) -> Pod {
     let mut metadata = owner.metadata();
     let (labels, annotations) = template(effective);
     let own = metadata.labels.get_or_insert_default();
@@ -21,6 +22,9 @@ pub fn pod(owner: &Owner, effective: &Effective, claim: &Claim) -> Pod {
     }
     let mut annotations = annotations;
     annotations.insert(names::CLAIM.to_owned(), claim.to_annotation());
+    if let Some(pem) = certificates.filter(|_| effective.spec.requires_registration()) {
+        annotations.insert(names::REGISTRATION_CA.to_owned(), pem.to_owned());
+    }
     metadata.annotations = Some(annotations);
 
     Pod { metadata, spec: Some((*effective.pod).clone()), status: None }

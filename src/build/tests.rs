@@ -21,7 +21,7 @@ fn effective(spec: Value) -> Effective {
 
 fn pod_of(spec: Value) -> k8s_openapi::api::core::v1::Pod {
     let effective = effective(spec);
-    pod::pod(&owner(), &effective, &Claim::new(IncarnationNumber(2), Some(5), None, &effective))
+    pod::pod(&owner(), &effective, &Claim::new(IncarnationNumber(2), Some(5), None, &effective), None)
 }
 
 fn minimal() -> Value {

@@ -8,9 +8,6 @@ use super::{Below, UNSET, parts::volumes};
 
 const BOUND: &str = "no credential of the service account is allowed";
 
-/// Volumes under such names are the operator's own. A token for its audience opens nothing of the API server's.
-const OWN_VOLUMES: &str = "workspaces-dev-";
-
 /// Who gets a certificate of this signer is the service account to the API server, as by a token.
 const API_SIGNER: &str = "kubernetes.io/kube-apiserver-client-pod";
 
@@ -21,7 +18,8 @@ pub(super) fn check(spec: &PodSpec) -> Result<(), Below> {
         return Err(Below::new("automountServiceAccountToken", value, BOUND));
     }
     for (path, volume) in volumes(spec) {
-        let is_own = volume.name.starts_with(OWN_VOLUMES);
+        // The operator's own: a token for its audience opens nothing of the API server's.
+        let is_own = volume.name.starts_with(names::OWN_VOLUMES);
         let sources = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
         for (index, source) in sources.enumerate() {
             if let Some((field, value)) = credential(source, is_own) {
@@ -35,7 +33,7 @@ pub(super) fn check(spec: &PodSpec) -> Result<(), Below> {
 fn credential(source: &VolumeProjection, is_own: bool) -> Option<(&'static str, String)> {
     if let Some(token) = &source.service_account_token {
         let audience = token.audience.as_deref().unwrap_or_default();
-        if !(is_own && audience == names::GROUP) {
+        if !(is_own && audience == names::AUDIENCE) {
             return Some(("serviceAccountToken", format!("a token for {}", named(audience))));
         }
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-type Woken = mpsc::UnboundedReceiver<ObjectRef<Guarded>>;
+type Woken = futures::channel::mpsc::UnboundedReceiver<crate::waker::Target>;
 
 /// Gates for classes with these names and rollouts; the first is the default one where `has_default`.
 fn gates(classes: &[(&str, Value)], has_default: bool) -> (Gates, Woken) {
@@ -20,7 +20,8 @@ fn gates(classes: &[(&str, Value)], has_default: bool) -> (Gates, Woken) {
         .unwrap();
         writer.apply_watcher_event(&watcher::Event::Apply(class));
     }
-    Gates::new(store)
+    let (waker, woken) = Waker::new();
+    (Gates::new(store, waker), woken)
 }
 
 /// A workspace whose status has these conditions and this start.

@@ -12,7 +12,9 @@ use crate::{
     context::Context,
     error::Error,
     health,
+    heartbeats::Speaker,
     memory::Memory,
+    registration::Registration,
     resize::{self, Resize},
     situation::{PodFacts, PodState, Situation},
     stores::Stores,
@@ -91,7 +93,15 @@ pub(crate) async fn facts(
         }
         Err(_) => Resize::None,
     };
-    Ok(PodFacts { view: pod, number, claim, health, resize })
+    let registration = Registration::of(&pod);
+    let pulse = match registration {
+        Registration::Registered { .. } => {
+            let speaker = Speaker { uid: pod.uid(), namespace: &situation.namespace, name: &situation.name };
+            Some(ctx.heartbeats.pulse(speaker, situation.now))
+        }
+        Registration::NotRequired | Registration::Awaited => None,
+    };
+    Ok(PodFacts { view: pod, number, claim, health, registration, pulse, resize })
 }
 
 /// A volume that can't be attached shows in events only. They are asked for where containers take long to make.

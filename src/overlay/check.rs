@@ -12,13 +12,6 @@ use super::{
     place::{Keyed, Node, key},
 };
 
-/// Volumes of the operator's own.
-const VOLUME_PREFIX: &str = "workspaces-dev-";
-
-/// Variables by which the program learns who it is.
-const RESERVED_ENV: &[&str] =
-    &["WORKSPACE_NAME", "WORKSPACE_NAMESPACE", "WORKSPACE_INCARNATION", "WORKSPACE_REGISTRATION_URL"];
-
 /// Whose a field is, if not the overlay's.
 #[derive(Clone, Copy)]
 enum Owner {
@@ -188,7 +181,7 @@ fn may_repeat(keyed: Keyed) -> bool {
 fn owned(root: &Node) -> Result<(), Refused> {
     none_of(root, POD)?;
     for volume in root.field("volumes").iter().flat_map(Node::items) {
-        if name(&volume).is_some_and(|name| name == names::VOLUME || name.starts_with(VOLUME_PREFIX)) {
+        if name(&volume).is_some_and(|name| name == names::VOLUME || name.starts_with(names::OWN_VOLUMES)) {
             return Err(Refused::new(volume.path, "the operator sees to this volume; choose another name"));
         }
     }
@@ -223,7 +216,7 @@ fn none_of(node: &Node, taken: &[(&str, Owner)]) -> Result<(), Refused> {
 
 fn no_reserved_env(container: &Node) -> Result<(), Refused> {
     for variable in container.field("env").iter().flat_map(Node::items) {
-        if name(&variable).is_some_and(|name| RESERVED_ENV.contains(&name)) {
+        if name(&variable).is_some_and(|name| names::RESERVED_ENV.contains(&name)) {
             return Err(Refused::new(variable.path, "the operator sets this variable"));
         }
     }
@@ -430,7 +423,7 @@ mod tests {
     #[test]
     fn what_the_program_learns_itself_by_is_set_in_no_container() {
         for list in ["containers", "initContainers"] {
-            for variable in RESERVED_ENV {
+            for variable in names::RESERVED_ENV {
                 assert_eq!(
                     refusal(json!({list: [{"name": "a", "env": [{"name": "B"}, {"name": variable}]}]})),
                     format!("podTemplate.spec.{list}[a].env[{variable}]: the operator sets this variable")

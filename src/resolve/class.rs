@@ -26,6 +26,8 @@ pub struct Offer {
     pub namespace_labels: Option<Labels>,
     /// Whether a workspace without a class is refused.
     pub require_class: bool,
+    /// Where programs register; none where they can't.
+    pub registration_url: Option<String>,
 }
 
 /// The class of a workspace: the one it names, else the default class, else none. A class that is given could be
@@ -127,7 +129,8 @@ mod tests {
         let chosen = |namespace_labels| {
             let classes = vec![Arc::new(DeserializeGuard(Ok(class.clone())))];
             let spec = WorkspaceSpec { class_name: Some("trusted".into()), ..WorkspaceSpec::default() };
-            choose(&spec, &Offer { classes, namespace_labels, require_class: false }).map(|_| ())
+            choose(&spec, &Offer { classes, namespace_labels, require_class: false, ..Offer::default() })
+                .map(|_| ())
         };
         assert_eq!(chosen(None).unwrap_err().reason, Reason::ClassNotAllowed);
         assert_eq!(chosen(Some(Labels::new())), Ok(()));

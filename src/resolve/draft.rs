@@ -7,12 +7,13 @@ use kube::core::DeserializeGuard;
 use serde_json::Value;
 
 use crate::{
-    api::{Reason, Workspace, WorkspaceClass, WorkspaceSpec, class::PodSecurity},
+    api::{Reason, Workspace, WorkspaceClass, WorkspaceSpec, class::PodSecurity, names},
     bounds::{Bounds, Referent, ReferentKind},
     floor::{Floor, Token},
     overlay::{self, FieldPath},
     pod_spec,
     references::{self, Source, SourceKind},
+    registration,
 };
 
 use super::{
@@ -52,7 +53,17 @@ impl Draft {
         let volume = spec.storage.as_ref().map(volume::volume).transpose()?.flatten();
         let name = workspace.metadata.name.as_deref().unwrap_or_default();
         let base = pod_spec::base(name, &spec, volume.as_ref());
-        let (pod, own_overlay) = with_overlays(base, own, readable, volume.as_ref())?;
+        let (mut pod, own_overlay) = with_overlays(base, own, readable, volume.as_ref())?;
+        reserved(&spec)?;
+        if spec.requires_registration() {
+            let url = offer.registration_url.as_deref().ok_or_else(|| {
+                Blocked::invalid(
+                    "registration.policy",
+                    "this operator runs without registration (--registration=false)",
+                )
+            })?;
+            registration::equipment::equip(&mut pod, name, url);
+        }
         let bounds = bounds(readable)?;
         let class_containers = readable.map(containers).unwrap_or_default();
         let own = own.clone();
@@ -125,6 +136,16 @@ fn with_overlays(
     };
     let own_overlay = own_overlay.map(|overlay| typed(overlay::touched(overlay, &merged))).transpose()?;
     Ok((typed(merged)?, own_overlay))
+}
+
+/// Variables by which a program learns who it is are not for others to set.
+fn reserved(spec: &WorkspaceSpec) -> Result<(), Blocked> {
+    match spec.env.iter().find(|variable| names::RESERVED_ENV.contains(&variable.name.as_str())) {
+        Some(variable) => {
+            Err(Blocked::invalid("env", &format!("{} is set by the operator only", variable.name)))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether the class lets the workspace's own overlay set what it sets.

@@ -8,6 +8,7 @@ use crate::{
     decide::{Rest, Step, Waiting, wakes_with_others},
     failure::{clipped, whole_seconds},
     health::Health,
+    registration::{self, Registration},
     resolve::Run,
     situation::{Situation, VolumeState},
 };
@@ -78,7 +79,7 @@ pub(super) fn tell(s: &Situation, step: &Step, next: &WorkspaceStatus) -> Vec<To
                 ConditionType::Accepted => accepted(s),
                 ConditionType::StorageReady => storage(s),
                 ConditionType::PodReady => pod_ready(s, step),
-                ConditionType::Registered => (ConditionStatus::True, Reason::NotRequired, String::new()),
+                ConditionType::Registered => registered(s, step),
                 ConditionType::Suspended => suspended(s, step),
                 ConditionType::UpToDate => up_to_date(s, step),
             };
@@ -177,6 +178,27 @@ fn pod_ready(s: &Situation, step: &Step) -> Said {
             Some(Health::Ready) => said(ConditionStatus::True, Reason::Running, ""),
             Some(Health::NotReady(cause) | Health::Finished(cause)) => no(cause.reason, &cause.message),
         },
+    }
+}
+
+/// By the Pod there is, whatever is wanted of the next one. Without one, by the wish.
+fn registered(s: &Situation, step: &Step) -> Said {
+    let is_wanted =
+        s.desired.effective.as_ref().is_ok_and(|effective| effective.spec.requires_registration());
+    let pod = ours(s).filter(|_| !matches!(step, Step::Claim(..) | Step::Start));
+    if let Some(silence) = pod.and_then(ready::silence) {
+        return said(ConditionStatus::False, silence.0, &silence.1);
+    }
+    match pod.map(|pod| pod.registration) {
+        Some(Registration::Registered { .. }) => said(ConditionStatus::True, Reason::Registered, ""),
+        Some(Registration::Awaited) => {
+            said(ConditionStatus::False, Reason::AwaitingRegistration, registration::AWAITED)
+        }
+        None if is_wanted && matches!(step, Step::Claim(..) | Step::Start) => {
+            said(ConditionStatus::False, Reason::AwaitingRegistration, registration::AWAITED)
+        }
+        None if is_wanted => said(ConditionStatus::Unknown, Reason::NoPod, ""),
+        Some(Registration::NotRequired) | None => said(ConditionStatus::True, Reason::NotRequired, ""),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     claim::Claim,
     decide::Step,
     failure::whole_seconds,
+    registration::Registration,
     situation::{PodFacts, Situation},
 };
 
@@ -41,6 +42,7 @@ fn claimed(s: &Situation, claim: &Claim) -> Incarnation {
         pod_uid: None,
         start_time: Some(Time(whole_seconds(s.now))),
         cause: claim.cause,
+        registration_time: None,
         ready_time: None,
         inputs_hash: Some(claim.inputs.hash()),
         class: claim.class.clone(),
@@ -68,6 +70,10 @@ fn with_pod(mut incarnation: Incarnation, pod: &PodFacts) -> Incarnation {
         incarnation.image_id = main.image_id.clone().filter(|id| !id.is_empty());
         incarnation.container_restarts = Some(main.restart_count);
     }
+    incarnation.registration_time = match pod.registration {
+        Registration::Registered { at } => at.map(Time),
+        Registration::NotRequired | Registration::Awaited => None,
+    };
     // The hash is stamped anew where the key of its Secret part was lost.
     if let Some(claim) = &pod.claim {
         incarnation.inputs_hash = Some(claim.inputs.hash());

@@ -3,6 +3,7 @@
 use crate::{
     api::{Reason, status::Failures},
     decide::{Rest, Step},
+    failure::whole_seconds,
     health::Health,
     situation::{PodFacts, Situation, VolumeState},
 };
@@ -100,10 +101,17 @@ fn starting(s: &Situation) -> Obstacle {
 
 fn of_pod(s: &Situation, pod: &PodFacts) -> Option<Obstacle> {
     match &pod.health {
-        Health::Ready => None,
+        Health::Ready => silence(pod),
         Health::NotReady(_) if is_volume_pending(s) => Some(starting(s)),
         Health::NotReady(cause) | Health::Finished(cause) => Some((cause.reason, cause.message.clone())),
     }
+}
+
+/// A program that fell silent may still do its work: it is told, and nothing is done about it.
+pub(super) fn silence(pod: &PodFacts) -> Option<Obstacle> {
+    let pulse = pod.pulse.as_ref().filter(|pulse| pulse.is_silent)?;
+    let message = format!("no heartbeat of the program since {}", whole_seconds(pulse.last));
+    Some((Reason::HeartbeatLost, message))
 }
 
 fn is_volume_pending(s: &Situation) -> bool {

@@ -2,7 +2,10 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::api::{ConditionType, WorkspaceStatus, status::Incarnation};
+use crate::api::{
+    ConditionType, WorkspaceStatus,
+    status::{ActivityState, Incarnation},
+};
 
 /// Conditions whose message may tell more while the reason stays, such as a growing back-off of the kubelet.
 const CHATTY: &[ConditionType] =
@@ -15,6 +18,10 @@ pub fn is_worth_writing(old: &WorkspaceStatus, next: &WorkspaceStatus) -> bool {
         return false;
     }
     let mut plain = next.clone();
+    // While the program does the same, what it says of it and since when goes along.
+    if state(old) == state(next) {
+        plain.activity.clone_from(&old.activity);
+    }
     if ready(old) == ready(next) {
         undecorate(old.incarnation.as_ref(), plain.incarnation.as_mut());
     }
@@ -28,6 +35,10 @@ pub fn is_worth_writing(old: &WorkspaceStatus, next: &WorkspaceStatus) -> bool {
         }
     }
     *old != plain
+}
+
+fn state(status: &WorkspaceStatus) -> Option<ActivityState> {
+    status.activity.as_ref().map(|activity| activity.state)
 }
 
 fn ready(status: &WorkspaceStatus) -> Option<&str> {
@@ -52,6 +63,7 @@ fn undecorate(old: Option<&Incarnation>, next: Option<&mut Incarnation>) {
         pod_uid,
         start_time: _,
         cause: _,
+        registration_time,
         ready_time,
         inputs_hash: _,
         class: _,
@@ -61,6 +73,7 @@ fn undecorate(old: Option<&Incarnation>, next: Option<&mut Incarnation>) {
         container_restarts,
         built_by: _,
     } = next;
+    registration_time.clone_from(&old.registration_time);
     ready_time.clone_from(&old.ready_time);
     pod_uid.clone_from(&old.pod_uid);
     image.clone_from(&old.image);

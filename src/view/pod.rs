@@ -32,6 +32,13 @@ pub struct Spec {
     pub node_name: Option<String>,
     pub containers: Vec<Container>,
     pub init_containers: Vec<Container>,
+    pub readiness_gates: Vec<ReadinessGate>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReadinessGate {
+    pub condition_type: String,
 }
 
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -136,6 +143,16 @@ impl PodView {
     /// Whether the condition of that type is True.
     pub fn is_true(&self, type_: &str) -> bool {
         self.condition(type_).is_some_and(|condition| condition.status == "True")
+    }
+
+    /// How often its main container was restarted, as the kubelet told last.
+    pub fn main_restarts(&self) -> i32 {
+        self.main_status().map_or(0, |main| main.restart_count)
+    }
+
+    /// Whether its program has to register.
+    pub fn requires_registration(&self) -> bool {
+        self.spec.readiness_gates.iter().any(|gate| gate.condition_type == names::REGISTERED)
     }
 
     /// The main container as specified.

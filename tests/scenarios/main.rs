@@ -42,6 +42,7 @@ macro_rules! scenarios_on_a_real_api_server {
 
 mod availability;
 mod pod_history;
+mod program;
 mod world;
 
 mod bad_input;
@@ -59,6 +60,7 @@ mod in_place;
 mod network_policy;
 mod overlay;
 mod references;
+mod registration;
 mod restart;
 mod restart_midway;
 mod rollout;

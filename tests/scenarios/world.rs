@@ -1,6 +1,6 @@
 //! The ground a scenario stands on: an API server, a namespace of its own, an operator, and a user's hands.
 
-use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
+use std::{fmt::Debug, net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
@@ -21,8 +21,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use workspace_operator::{
     api::{ConditionType, IncarnationNumber, Reason, Workspace, names},
+    certificates::Source,
     context::Settings,
-    run::{self, Options},
+    run::{self, Options, Registration},
 };
 
 use crate::pod_history::PodHistory;
@@ -49,6 +50,8 @@ pub struct World {
     pub ground: Ground,
     pub settings: Settings,
     pub restart_on_reference_change: bool,
+    /// Where programs register: the port outlives the operator.
+    pub registration: Registration,
     /// Every Pod of the namespace that was ever seen.
     pub pods: PodHistory,
     /// Every call of the operator.
@@ -107,6 +110,8 @@ impl World {
             namespace: Some(namespace.clone()),
             // Classes are shared by all worlds of a cluster.
             class_status: false,
+            // Its certificates are in the namespace of the scenario, too.
+            operator_namespace: namespace.clone(),
             ..Settings::default()
         };
         let pods = PodHistory::begin(client.clone(), &namespace);
@@ -116,6 +121,7 @@ impl World {
             ground,
             settings,
             restart_on_reference_change: true,
+            registration: registration(),
             pods,
             operator_client,
             log,
@@ -126,12 +132,7 @@ impl World {
     /// Starts the operator with the world's settings.
     pub fn start_operator(&mut self) {
         let stop = CancellationToken::new();
-        let options = Options {
-            settings: self.settings.clone(),
-            restart_on_reference_change: self.restart_on_reference_change,
-            hash_key_namespace: self.namespace.clone(),
-            listen: None,
-        };
+        let options = self.options(self.registration.clone());
         let running = tokio::spawn(run::run(self.operator_client.clone(), options, stop.clone()));
         self.operator = Some((stop, running));
     }
@@ -154,13 +155,22 @@ impl World {
 
     /// Starts a second operator, which nobody stops before the end.
     pub fn start_another_operator(&self) -> JoinHandle<Result<(), run::Error>> {
-        let options = Options {
+        tokio::spawn(run::run(
+            self.operator_client.clone(),
+            self.options(registration()),
+            CancellationToken::new(),
+        ))
+    }
+
+    fn options(&self, registration: Registration) -> Options {
+        Options {
             settings: self.settings.clone(),
             restart_on_reference_change: self.restart_on_reference_change,
             hash_key_namespace: self.namespace.clone(),
+            registration: Some(registration),
+            election: None,
             listen: None,
-        };
-        tokio::spawn(run::run(self.operator_client.clone(), options, CancellationToken::new()))
+        }
     }
 
     /// Objects of one kind in the world's namespace.
@@ -354,8 +364,9 @@ impl World {
 
     /// The operator's writes so far: no events, leases, dry runs or probe Pods.
     pub fn writes(&self) -> Vec<Request> {
-        let is_key = |call: &Request| call.name.as_deref() == Some(names::HASH_KEY_SECRET);
-        self.log.writes_without_probes().into_iter().filter(|call| !is_key(call)).collect()
+        let own = [names::HASH_KEY_SECRET, names::REGISTRATION_SECRET].map(Some);
+        let is_own = |call: &Request| own.contains(&call.name.as_deref());
+        self.log.writes_without_probes().into_iter().filter(|call| !is_own(call)).collect()
     }
 
     /// How often the operator was told that it had read too old a version.
@@ -378,6 +389,14 @@ impl IsWatch for test_apiserver::Verb {
     fn is_watch_or_list(&self) -> bool {
         matches!(self, Self::Watch | Self::List)
     }
+}
+
+/// A registration port of its own.
+fn registration() -> Registration {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let names = vec!["127.0.0.1".to_owned()];
+    Registration { listener: Arc::new(listener), url, certificates: Source::Own { names } }
 }
 
 /// A workspace as JSON.

@@ -1,0 +1,227 @@
+//! What this process has heard from programs: when each was heard last, and what it does. Kept in memory only; of a
+//! thousand heartbeats one is worth a write, the one that tells something new.
+
+use std::{collections::HashMap, sync::Mutex, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{backoff::after, lock::lock, registration::Beat};
+
+/// So many intervals without a word are silence.
+const PATIENCE: u32 = 3;
+
+/// What has been heard of each Pod, by its UID: a late word of a former start is nobody else's.
+#[derive(Debug)]
+pub struct Heartbeats {
+    interval: Duration,
+    heard: Mutex<HashMap<String, Heard>>,
+}
+
+#[derive(Clone, Debug)]
+struct Heard {
+    namespace: String,
+    name: String,
+    pulse: Pulse,
+    /// Whether its silence was told.
+    is_told_silent: bool,
+}
+
+/// What is known of a program from its heartbeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// When it was heard last.
+    pub last: Timestamp,
+    pub doing: Doing,
+    pub message: Option<String>,
+    pub is_silent: bool,
+}
+
+/// What a program does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// It can't tell.
+    Unknown,
+    Busy {
+        since: Timestamp,
+    },
+    Idle {
+        /// The last activity there was.
+        since: Timestamp,
+    },
+}
+
+impl Doing {
+    /// What `beat`, heard at `now`, makes of it. What is told of the future is of now: clocks differ.
+    fn after(self, beat: &Beat, now: Timestamp) -> Self {
+        let active = beat.activity.map(|time| time.min(now));
+        match (beat.busy, self) {
+            (Some(true), Self::Busy { since }) => Self::Busy { since },
+            (Some(true), _) => Self::Busy { since: active.unwrap_or(now) },
+            // The end of being busy was an activity, unless the program says when.
+            (Some(false), Self::Busy { .. } | Self::Unknown) => Self::Idle { since: active.unwrap_or(now) },
+            (Some(false), Self::Idle { since }) => {
+                Self::Idle { since: active.map_or(since, |active| active.max(since)) }
+            }
+            (None, _) => active.map_or(Self::Unknown, |since| Self::Idle { since }),
+        }
+    }
+
+    fn is_same_state(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+}
+
+/// Who was heard.
+#[derive(Clone, Copy, Debug)]
+pub struct Speaker<'a> {
+    /// UID of the Pod.
+    pub uid: &'a str,
+    pub namespace: &'a str,
+    /// The workspace.
+    pub name: &'a str,
+}
+
+impl Heartbeats {
+    /// Nothing heard yet from programs that are to be heard every `interval`.
+    pub fn new(interval: Duration) -> Self {
+        Self { interval, heard: Mutex::default() }
+    }
+
+    /// How often a program is to be heard.
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// Takes note of `beat`. Answers whether it tells something that is worth a visit.
+    pub fn note(&self, speaker: Speaker<'_>, beat: &Beat, now: Timestamp) -> bool {
+        let mut heard = lock(&self.heard);
+        let entry = heard.entry(speaker.uid.to_owned()).or_insert_with(|| Heard::of(speaker, now));
+        let doing = entry.pulse.doing.after(beat, now);
+        let is_news = entry.is_told_silent || !doing.is_same_state(entry.pulse.doing);
+        entry.pulse = Pulse { last: now, doing, message: beat.message.clone(), is_silent: false };
+        entry.is_told_silent = false;
+        is_news
+    }
+
+    /// What is known of a program that has registered. Who was not heard by this process yet gets as much time as if it
+    /// had been heard right now: whatever was before, somebody else looked after it.
+    pub fn pulse(&self, speaker: Speaker<'_>, now: Timestamp) -> Pulse {
+        let mut heard = lock(&self.heard);
+        let entry = heard.entry(speaker.uid.to_owned()).or_insert_with(|| Heard::of(speaker, now));
+        let mut pulse = entry.pulse.clone();
+        pulse.is_silent = self.is_silent(&pulse, now);
+        entry.is_told_silent = pulse.is_silent;
+        pulse
+    }
+
+    /// Those that fell silent and whose silence was not told: UID, namespace and name of each.
+    pub fn newly_silent(&self, now: Timestamp) -> Vec<(String, String, String)> {
+        let mut heard = lock(&self.heard);
+        let silent =
+            heard.iter_mut().filter(|(_, one)| !one.is_told_silent && self.is_silent(&one.pulse, now));
+        silent
+            .map(|(uid, one)| {
+                one.is_told_silent = true;
+                (uid.clone(), one.namespace.clone(), one.name.clone())
+            })
+            .collect()
+    }
+
+    /// The Pod with this UID is gone.
+    pub fn forget(&self, uid: &str) {
+        lock(&self.heard).remove(uid);
+    }
+
+    fn is_silent(&self, pulse: &Pulse, now: Timestamp) -> bool {
+        now >= after(pulse.last, self.interval * PATIENCE)
+    }
+}
+
+impl Heard {
+    fn of(speaker: Speaker<'_>, now: Timestamp) -> Self {
+        Self {
+            namespace: speaker.namespace.to_owned(),
+            name: speaker.name.to_owned(),
+            pulse: Pulse { last: now, doing: Doing::Unknown, message: None, is_silent: false },
+            is_told_silent: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        fixtures::{at, now},
+        registration::Process,
+    };
+
+    const X: Speaker<'_> = Speaker { uid: "1", namespace: "ns", name: "x" };
+
+    fn beat(busy: Option<bool>, activity: Option<i64>) -> Beat {
+        Beat { process: Process::of("a"), busy, activity: activity.map(at), message: None }
+    }
+
+    fn heartbeats() -> Heartbeats {
+        Heartbeats::new(Duration::from_secs(30))
+    }
+
+    #[test]
+    fn three_intervals_without_a_word_are_silence_and_a_word_ends_it() {
+        let heartbeats = heartbeats();
+        heartbeats.note(X, &beat(None, None), now());
+        assert!(!heartbeats.pulse(X, at(89)).is_silent);
+        assert!(heartbeats.newly_silent(at(89)).is_empty());
+        assert_eq!(heartbeats.newly_silent(at(90)).len(), 1);
+        assert!(heartbeats.newly_silent(at(91)).is_empty(), "it is told once");
+        assert!(heartbeats.pulse(X, at(90)).is_silent);
+        assert!(heartbeats.note(X, &beat(None, None), at(100)), "its return is news");
+        assert!(!heartbeats.pulse(X, at(100)).is_silent);
+    }
+
+    #[test]
+    fn who_was_never_heard_here_gets_as_much_time_as_anybody() {
+        let heartbeats = heartbeats();
+        assert!(!heartbeats.pulse(X, at(1000)).is_silent);
+        assert!(!heartbeats.pulse(X, at(1089)).is_silent);
+        assert!(heartbeats.pulse(X, at(1090)).is_silent);
+    }
+
+    #[test]
+    fn what_the_program_does_follows_its_words() {
+        let idle = |seconds: i64| Doing::Idle { since: at(seconds) };
+        let busy = |seconds: i64| Doing::Busy { since: at(seconds) };
+        for (before, said, heard, after) in [
+            (Doing::Unknown, beat(None, None), 5, Doing::Unknown),
+            (Doing::Unknown, beat(Some(true), None), 5, busy(5)),
+            (busy(1), beat(Some(true), Some(4)), 5, busy(1)),
+            (busy(1), beat(Some(false), None), 5, idle(5)),
+            (busy(1), beat(Some(false), Some(3)), 5, idle(3)),
+            (idle(1), beat(Some(false), None), 5, idle(1)),
+            (idle(1), beat(Some(false), Some(4)), 5, idle(4)),
+            (idle(4), beat(Some(false), Some(1)), 5, idle(4)),
+            (idle(1), beat(Some(false), Some(60)), 5, idle(5)),
+            (Doing::Unknown, beat(None, Some(4)), 5, idle(4)),
+            (idle(1), beat(None, None), 5, Doing::Unknown),
+        ] {
+            assert_eq!(before.after(&said, at(heard)), after, "{before:?} {said:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_a_change_of_state_is_worth_a_visit(said in prop::collection::vec((prop::option::of(any::<bool>()), 0..20_i64), 1..40)) {
+            let heartbeats = heartbeats();
+            let (mut before, mut time) = (Doing::Unknown, 0);
+            for (busy, step) in said {
+                time += step;
+                let news = heartbeats.note(X, &beat(busy, None), at(time));
+                let doing = heartbeats.pulse(X, at(time)).doing;
+                prop_assert_eq!(news, !doing.is_same_state(before));
+                before = doing;
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Answers programs. Any replica does: what it needs to know is with the API server. A heartbeat costs no call as long as
+//! the caches bear it out; whoever they speak against is looked at live before it is turned away.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes};
+use kube::{Api, runtime::reflector::ObjectRef};
+use tokio::{sync::Semaphore, time::Instant};
+
+use crate::{
+    api::{Workspace, names},
+    apply,
+    context::Context,
+    heartbeats::Speaker,
+    lock::lock,
+    stores::Stores,
+    view::{Labels, PodView, label},
+};
+
+use super::{
+    Answer, Beat, Identity, Process, identity,
+    judge::{self, Incarnation, Objection},
+    limits::{Buckets, Rate},
+    peers::{Judge, PASSED_ON, Peers},
+    request::{self, MOST_BYTES},
+    review::review,
+    tokens::Tokens,
+};
+
+/// Failures of one address: a token that is refused costs one, and without any left nobody is asked about.
+const FAILURES: Rate = Rate { burst: 20.0, per_second: 1.0 };
+/// Requests of one Pod.
+const REQUESTS: Rate = Rate { burst: 20.0, per_second: 2.0 };
+/// Requests that ask the API server at a time.
+const CALLS: usize = 64;
+/// How long a request may take, with all that it asks.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The client is too slow, or broke off: the connection is cut.
+#[derive(Debug, thiserror::Error)]
+#[error("the body did not come in time")]
+pub struct Cut;
+
+/// What a path stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Register,
+    Heartbeat,
+}
+
+enum Asked {
+    Register(Process),
+    Heartbeat {
+        beat: Beat,
+        body: Bytes,
+        is_passed_on: bool,
+    },
+}
+
+/// Answers programs.
+pub struct Endpoint {
+    ctx: Arc<Context>,
+    peers: Peers,
+    calls: Semaphore,
+    tokens: Mutex<Tokens>,
+    failures: Mutex<Buckets<IpAddr>>,
+    requests: Mutex<Buckets<String>>,
+}
+
+impl Endpoint {
+    /// An endpoint that has verified nobody yet.
+    pub fn new(ctx: Arc<Context>, peers: Peers) -> Self {
+        Self {
+            ctx,
+            peers,
+            calls: Semaphore::new(CALLS),
+            tokens: Mutex::default(),
+            failures: Mutex::new(Buckets::new(FAILURES)),
+            requests: Mutex::new(Buckets::new(REQUESTS)),
+        }
+    }
+
+    /// The answer to `request` from `peer`.
+    pub async fn answer<B>(&self, peer: IpAddr, request: Request<B>) -> Result<Response<Full<Bytes>>, Cut>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let response = match self.admit(peer, request).await? {
+            Ok((token, asked)) => {
+                let answered = tokio::time::timeout(PATIENCE, self.serve(&token, asked)).await;
+                answered.unwrap_or_else(|_| Answer::Unavailable.into_response())
+            }
+            Err(answer) => answer.into_response(),
+        };
+        if response.status() == StatusCode::UNAUTHORIZED {
+            lock(&self.failures).charge(peer, Instant::now());
+        }
+        Ok(response)
+    }
+
+    /// What can be said without asking anybody.
+    async fn admit<B>(
+        &self,
+        peer: IpAddr,
+        request: Request<B>,
+    ) -> Result<Result<(String, Asked), Answer>, Cut>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if let Err(retry_after) = lock(&self.failures).check(&peer, Instant::now()) {
+            return Ok(Err(Answer::TooMany { retry_after }));
+        }
+        let (head, body) = request.into_parts();
+        let route = match route(&head.method, head.uri.path()) {
+            Ok(route) => route,
+            Err(answer) => return Ok(Err(answer)),
+        };
+        if !is_json(&head.headers) {
+            return Ok(Err(Answer::UnsupportedMediaType));
+        }
+        let token = match bearer(&head.headers) {
+            Some(token) if identity::is_plausible(token, self.ctx.now()) => token.to_owned(),
+            _ => return Ok(Err(Answer::Unauthorized)),
+        };
+        let body = match tokio::time::timeout(PATIENCE, Limited::new(body, MOST_BYTES).collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return Ok(Err(Answer::TooLarge)),
+            Ok(Err(_)) | Err(_) => return Err(Cut),
+        };
+        let asked = match route {
+            Route::Register => request::register(&body).map(Asked::Register),
+            Route::Heartbeat => {
+                let is_passed_on = head.headers.contains_key(PASSED_ON);
+                request::heartbeat(&body).map(|beat| Asked::Heartbeat { beat, body, is_passed_on })
+            }
+        };
+        Ok(asked.map(|asked| (token, asked)).map_err(|malformed| Answer::Malformed(malformed.to_string())))
+    }
+
+    async fn serve(&self, token: &str, asked: Asked) -> Response<Full<Bytes>> {
+        let served = match asked {
+            Asked::Register(process) => self.register(token, &process).await,
+            Asked::Heartbeat { beat, body, is_passed_on } => match self.peers.judge() {
+                Judge::Us => self.heartbeat(token, &beat).await,
+                Judge::Other(leader) if !is_passed_on => match self.pass_on(leader, token, body).await {
+                    Ok(response) => return response,
+                    Err(answer) => Err(answer),
+                },
+                Judge::Other(_) | Judge::Nobody => Err(Answer::Unavailable),
+            },
+        };
+        served.unwrap_or_else(|answer| answer).into_response()
+    }
+
+    /// Strangers don't get as far as the leader.
+    async fn pass_on(&self, leader: SocketAddr, token: &str, body: Bytes) -> Result<Response<Full<Bytes>>, Answer> {
+        let identity = self.identify(token).await?;
+        self.spend(&identity)?;
+        self.peers.pass_on(leader, token, body).await
+    }
+
+    /// Registers the process of a Pod, by what the API server says now.
+    async fn register(&self, token: &str, process: &Process) -> Result<Answer, Answer> {
+        let _call = self.calls.acquire().await.map_err(|_| Answer::Unavailable)?;
+        let identity = self.verify(token).await?;
+        self.spend(&identity)?;
+        let (pod, workspace) = self.live(&identity).await?;
+        let incarnation = self.judge(&identity, pod.as_ref(), workspace.as_ref())?;
+        let Some(pod) = pod else { return Err(Answer::Unauthorized) };
+        if let Some(mark) = judge::mark(&pod, process) {
+            let written = apply::pod::register(&self.ctx.client, &pod, &mark, self.ctx.now()).await;
+            match written {
+                Ok(true) => {}
+                Ok(false) => return Err(Answer::Unauthorized),
+                Err(error) => return Err(unavailable(&error)),
+            }
+            let Incarnation { workspace, number } = &incarnation;
+            tracing::info!(namespace = identity.namespace, workspace, %number, "the program registered");
+        }
+        Ok(self.accepted(incarnation))
+    }
+
+    /// Takes note of a heartbeat.
+    async fn heartbeat(&self, token: &str, beat: &Beat) -> Result<Answer, Answer> {
+        let identity = self.identify(token).await?;
+        self.spend(&identity)?;
+        if let Some(incarnation) = self.by_caches(&identity, &beat.process) {
+            self.note(&identity, &incarnation.workspace, beat);
+            return Ok(self.accepted(incarnation));
+        }
+        let _call = self.calls.acquire().await.map_err(|_| Answer::Unavailable)?;
+        let (pod, workspace) = self.live(&identity).await?;
+        let judged = self.judge(&identity, pod.as_ref(), workspace.as_ref());
+        if judged == Err(Answer::Suspended) {
+            // It lives, and what it does may yet keep it from being stopped.
+            let name = pod.as_ref().and_then(|pod| label(&pod.metadata, names::WORKSPACE));
+            self.note(&identity, name.unwrap_or_default(), beat);
+        }
+        let incarnation = judged?;
+        if !pod.is_some_and(|pod| judge::is_registered(&pod, &beat.process)) {
+            return Err(Answer::RegisterFirst);
+        }
+        self.note(&identity, &incarnation.workspace, beat);
+        Ok(self.accepted(incarnation))
+    }
+
+    /// The incarnation of a process that registered, if the caches have it so. They may be late, so that they speak
+    /// against it proves nothing.
+    fn by_caches(&self, identity: &Identity, process: &Process) -> Option<Incarnation> {
+        let pod = Stores::child(&self.ctx.stores.pods, &identity.namespace, &identity.pod)?;
+        let name = label(&pod.metadata, names::WORKSPACE)?;
+        let workspace = self.ctx.stores.workspaces.get(&ObjectRef::new(name).within(&identity.namespace))?;
+        let workspace = workspace.0.as_ref().ok()?;
+        let incarnation = self.incarnation(identity, Some(&pod), Some(workspace)).ok()?;
+        judge::is_registered(&pod, process).then_some(incarnation)
+    }
+
+    /// Who shows `token`, by what the API server said of it before.
+    async fn identify(&self, token: &str) -> Result<Identity, Answer> {
+        let known = lock(&self.tokens).get(token, self.ctx.now()).cloned();
+        if let Some(identity) = known {
+            return Ok(identity);
+        }
+        let _call = self.calls.acquire().await.map_err(|_| Answer::Unavailable)?;
+        self.verify(token).await
+    }
+
+    /// Who shows `token`, as the API server says now.
+    async fn verify(&self, token: &str) -> Result<Identity, Answer> {
+        let reviewed = review(&self.ctx.client, token).await.map_err(|error| unavailable(&error))?;
+        let is_ours = |identity: &Identity| {
+            self.ctx.settings.namespace.as_ref().is_none_or(|own| *own == identity.namespace)
+        };
+        let identity = reviewed.filter(is_ours).ok_or(Answer::Unauthorized)?;
+        lock(&self.tokens).insert(token, identity.clone(), self.ctx.now());
+        Ok(identity)
+    }
+
+    fn spend(&self, identity: &Identity) -> Result<(), Answer> {
+        let mut requests = lock(&self.requests);
+        let now = Instant::now();
+        requests.check(&identity.uid, now).map_err(|retry_after| Answer::TooMany { retry_after })?;
+        requests.charge(identity.uid.clone(), now);
+        Ok(())
+    }
+
+    /// The Pod of the identity's name, and its workspace.
+    async fn live(&self, identity: &Identity) -> Result<(Option<PodView>, Option<Workspace>), Answer> {
+        let pods: Api<PodView> = Api::namespaced(self.ctx.client.clone(), &identity.namespace);
+        let pod = pods.get_opt(&identity.pod).await.map_err(|error| unavailable(&error))?;
+        let Some(name) = pod.as_ref().and_then(|pod| label(&pod.metadata, names::WORKSPACE)) else {
+            return Ok((pod, None));
+        };
+        let workspaces: Api<Workspace> = Api::namespaced(self.ctx.client.clone(), &identity.namespace);
+        let workspace = workspaces.get_opt(name).await.map_err(|error| unavailable(&error))?;
+        Ok((pod, workspace))
+    }
+
+    fn incarnation(
+        &self,
+        identity: &Identity,
+        pod: Option<&PodView>,
+        workspace: Option<&Workspace>,
+    ) -> Result<Incarnation, Objection> {
+        let namespace = self.ctx.stores.namespaces.get(&ObjectRef::new(&identity.namespace));
+        let none = Labels::new();
+        let holds = namespace.as_ref().and_then(|namespace| namespace.metadata.annotations.as_ref());
+        judge::incarnation(identity, pod, workspace, holds.unwrap_or(&none))
+    }
+
+    fn judge(
+        &self,
+        identity: &Identity,
+        pod: Option<&PodView>,
+        workspace: Option<&Workspace>,
+    ) -> Result<Incarnation, Answer> {
+        self.incarnation(identity, pod, workspace).map_err(|objection| {
+            tracing::debug!(namespace = identity.namespace, pod = identity.pod, ?objection, "turned away");
+            if objection == Objection::Stale {
+                lock(&self.tokens).forget(&identity.uid);
+            }
+            objection.into()
+        })
+    }
+
+    fn note(&self, identity: &Identity, workspace: &str, beat: &Beat) {
+        let speaker = Speaker { uid: &identity.uid, namespace: &identity.namespace, name: workspace };
+        if self.ctx.heartbeats.note(speaker, beat, self.ctx.now()) {
+            self.ctx.waker.wake(&identity.namespace, workspace);
+        }
+    }
+
+    fn accepted(&self, incarnation: Incarnation) -> Answer {
+        let Incarnation { workspace, number } = incarnation;
+        Answer::Accepted { workspace, incarnation: number, heartbeat: self.ctx.heartbeats.interval() }
+    }
+}
+
+/// Never let through, and never told why.
+fn unavailable<E: std::error::Error + 'static>(error: &E) -> Answer {
+    tracing::warn!(error = error as &dyn std::error::Error, "the API server can't be asked about a program that registers");
+    Answer::Unavailable
+}
+
+fn route(method: &Method, path: &str) -> Result<Route, Answer> {
+    let route = match path {
+        "/v1/register" => Route::Register,
+        "/v1/heartbeat" => Route::Heartbeat,
+        _ => return Err(Answer::NotFound),
+    };
+    if method == Method::POST { Ok(route) } else { Err(Answer::MethodNotAllowed) }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let type_ = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = type_.and_then(|value| value.split(';').next()).map(str::trim);
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

@@ -1,0 +1,128 @@
+//! A program inside a Pod, as far as the operator hears it.
+
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use k8s_openapi::api::{
+    authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
+    core::v1::{Pod, ServiceAccount},
+};
+use kube::{ResourceExt, api::PostParams};
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::{CertificateDer, pem::PemObject}};
+use serde_json::{Value, json};
+use workspace_operator::api::names;
+
+use crate::world::World;
+
+/// A process of a Pod.
+#[derive(Clone)]
+pub struct Program {
+    url: String,
+    pub token: String,
+    pub nonce: String,
+    trust: String,
+}
+
+impl Program {
+    /// One that runs in the Pod `name` as it is now.
+    pub async fn of(world: &World, name: &str, nonce: &str) -> Self {
+        let pod = world
+            .eventually("the Pod is there", || async {
+                world.pod(name).await.filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            })
+            .await;
+        let token = token(world, &pod, &[names::AUDIENCE]).await;
+        let trust = pod.annotations()[names::REGISTRATION_CA].clone();
+        Self { url: world.registration.url.clone(), token, nonce: nonce.to_owned(), trust }
+    }
+
+    /// The same with another token.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
+    /// Another process with the same token.
+    pub fn restarted(&self, nonce: &str) -> Self {
+        Self { nonce: nonce.to_owned(), ..self.clone() }
+    }
+
+    /// The same that speaks to another replica.
+    pub fn speaking_to(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
+    pub async fn register(&self) -> (StatusCode, Value) {
+        self.post("/v1/register", json!({ "nonce": self.nonce })).await
+    }
+
+    /// Registers until that is heard.
+    pub async fn registers(&self, world: &World) -> Value {
+        world
+            .eventually("the program registers", || async {
+                let (status, answer) = self.register().await;
+                (status == StatusCode::OK).then_some(answer)
+            })
+            .await
+    }
+
+    pub async fn beat(&self, says: Value) -> (StatusCode, Value) {
+        let mut body = says;
+        body["nonce"] = json!(self.nonce);
+        self.post("/v1/heartbeat", body).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = Request::post(format!("{}{path}", self.url))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Full::new(Bytes::from(body.to_string()))).unwrap()).await
+    }
+
+    /// Sends any request, and reads the answer.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> (StatusCode, Value) {
+        let answer = client(&self.trust).request(request).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+}
+
+/// A token of the Pod's account for these audiences, as the kubelet would get it.
+pub async fn token(world: &World, pod: &Pod, audiences: &[&str]) -> String {
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            audiences: audiences.iter().map(|audience| (*audience).to_owned()).collect(),
+            expiration_seconds: Some(3600),
+            bound_object_ref: Some(BoundObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("Pod".to_owned()),
+                name: pod.metadata.name.clone(),
+                uid: pod.metadata.uid.clone(),
+            }),
+        },
+        ..Default::default()
+    };
+    let accounts = world.api::<ServiceAccount>();
+    let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
+    let answer = accounts.create_token_request(account, &PostParams::default(), &request).await.unwrap();
+    answer.status.unwrap().token
+}
+
+fn client(trust: &str) -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(trust.as_bytes()) {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    let config = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
+    Client::builder(TokioExecutor::new()).build(connector)
+}
