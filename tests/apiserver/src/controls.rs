@@ -152,6 +152,11 @@ impl ApiServer {
         self.with(|state| state.delete(kind, &Key::new(namespace, pod), &how))
     }
 
+    /// A token for this audience, as the kubelet would project it into the Pod: valid for as long as the Pod's volume asks.
+    pub fn token(&self, namespace: &str, pod: &str, audience: &str) -> Result<String, Failure> {
+        self.with(|state| state.projected_token(&Key::new(namespace, pod), audience))
+    }
+
     /// Evicts a Pod as a drain does: 429 while a budget forbids it.
     pub fn evict(&self, namespace: &str, pod: &str) -> Result<Value, Failure> {
         self.with(|state| state.evict(&Key::new(namespace, pod), &Deletion::by_cluster()))
