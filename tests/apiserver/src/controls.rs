@@ -198,9 +198,16 @@ impl ApiServer {
         self.live(namespace, pod, |life, _| life.failed = Some((end, reason.map(str::to_owned))))
     }
 
-    /// Ends a Pod's containers; they are started again at once.
-    pub fn restart_container(&self, namespace: &str, pod: &str, end: Termination) -> Result<(), Failure> {
-        self.live(namespace, pod, |life, now| life.restart(end, now))
+    /// Ends one container of a Pod. It is started again after [`Behaviour::restart_after`], and its end is reported
+    /// before that.
+    pub fn restart_container(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        end: Termination,
+    ) -> Result<(), Failure> {
+        self.live(namespace, pod, |life, now| life.end_container(container, end, now))
     }
 
     fn live(

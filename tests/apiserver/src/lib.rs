@@ -34,7 +34,7 @@
 //! - A continued list shows the present, not the state at its first page. Its token dies with the history.
 //! - The Events of `v1` and `events.k8s.io/v1` are two kinds of objects.
 //! - Budgets allow an eviction by whole numbers and what is Ready now. Quotas are rules the test writes.
-//! - The kubelet treats all containers of a Pod as one, and says nothing between a deletion and its end.
+//! - The kubelet starts and fails all containers of a Pod as one (a test can restart a single one), and says nothing between a deletion and its end.
 //! - There are no `PersistentVolume` objects, and claims bind without waiting for a Pod.
 //! - Finalizers of the cluster (claims in use, foreground deletion, namespaces) come off only while it works: in
 //!   [`ApiServer::run`] or [`ApiServer::step`].
