@@ -49,6 +49,8 @@ pub struct Behaviour {
     /// The time between the first report of a Pod and what its image stands for: `/slow` becomes Ready, `/missing`
     /// backs off, `/fail` fails.
     pub change_after: Duration,
+    /// How long a container is down before it is started again.
+    pub restart_after: Duration,
     /// How long a `/linger` Pod stays after its deletion.
     pub linger: Duration,
 }
@@ -63,6 +65,7 @@ impl Default for Behaviour {
             binding: Binding::default(),
             resizing: Resizing::default(),
             change_after: Duration::from_millis(100),
+            restart_after: Duration::ZERO,
             linger: Duration::from_millis(300),
         }
     }

@@ -5,6 +5,7 @@ mod kubelet;
 mod namespaces;
 pub(crate) mod pod_status;
 mod references;
+mod runs;
 mod scheduler;
 mod volumes;
 

@@ -152,6 +152,11 @@ impl ApiServer {
         self.with(|state| state.delete(kind, &Key::new(namespace, pod), &how))
     }
 
+    /// A token for this audience, as the kubelet would project it into the Pod: valid for as long as the Pod's volume asks.
+    pub fn token(&self, namespace: &str, pod: &str, audience: &str) -> Result<String, Failure> {
+        self.with(|state| state.projected_token(&Key::new(namespace, pod), audience))
+    }
+
     /// Evicts a Pod as a drain does: 429 while a budget forbids it.
     pub fn evict(&self, namespace: &str, pod: &str) -> Result<Value, Failure> {
         self.with(|state| state.evict(&Key::new(namespace, pod), &Deletion::by_cluster()))
@@ -193,9 +198,16 @@ impl ApiServer {
         self.live(namespace, pod, |life, _| life.failed = Some((end, reason.map(str::to_owned))))
     }
 
-    /// Ends a Pod's containers; they are started again at once.
-    pub fn restart_container(&self, namespace: &str, pod: &str, end: Termination) -> Result<(), Failure> {
-        self.live(namespace, pod, |life, now| life.restart(end, now))
+    /// Ends one container of a Pod. It is started again after [`Behaviour::restart_after`], and its end is reported
+    /// before that.
+    pub fn restart_container(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        end: Termination,
+    ) -> Result<(), Failure> {
+        self.live(namespace, pod, |life, now| life.end_container(container, end, now))
     }
 
     fn live(

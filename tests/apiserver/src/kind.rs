@@ -13,9 +13,11 @@ pub enum Trait {
     Conditional,
     /// A deletion answers with the object instead of a Status.
     ReturnsDeleted,
+    /// It is answered and not kept: it can only be posted.
+    Transient,
 }
 
-use Trait::{ClusterScoped, Conditional, Generation, ReturnsDeleted, Status};
+use Trait::{ClusterScoped, Conditional, Generation, ReturnsDeleted, Status, Transient};
 
 /// One kind of object.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +84,7 @@ impl Kind {
             "status" => self.has(Status),
             "resize" | "eviction" | "log" => self.is_core("Pod"),
             "finalize" => self.is_core("Namespace"),
+            "token" => self.is_core("ServiceAccount"),
             _ => false,
         }
     }
@@ -101,6 +104,7 @@ pub static KINDS: &[Kind] = &[
     core("LimitRange", "limitranges", &[]),
     core("ServiceAccount", "serviceaccounts", &[ReturnsDeleted]),
     core("Node", "nodes", &[ClusterScoped, Status]),
+    of_group("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", &[ClusterScoped, Transient]),
     of_group("events.k8s.io", "v1", "Event", "events", &[]),
     of_group("coordination.k8s.io", "v1", "Lease", "leases", &[Conditional]),
     of_group("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", &[Generation]),

@@ -28,11 +28,13 @@
 //! - Server-side apply knows list keys by field name, tracks no empty maps, and does not know fields that a schema
 //!   calls atomic maps.
 //! - Strategic merge ignores the order directives and `$retainKeys`.
+//! - A review of a token is always a fresh one; a real server remembers a success for 10 s. Tokens are bound to Pods and
+//!   Secrets only, and no admission rule is asked about either.
 //! - `/status` never changes metadata. PUT never creates.
 //! - A continued list shows the present, not the state at its first page. Its token dies with the history.
 //! - The Events of `v1` and `events.k8s.io/v1` are two kinds of objects.
 //! - Budgets allow an eviction by whole numbers and what is Ready now. Quotas are rules the test writes.
-//! - The kubelet treats all containers of a Pod as one, and says nothing between a deletion and its end.
+//! - The kubelet starts and fails all containers of a Pod as one (a test can restart a single one), and says nothing between a deletion and its end.
 //! - There are no `PersistentVolume` objects, and claims bind without waiting for a Pod.
 //! - Finalizers of the cluster (claims in use, foreground deletion, namespaces) come off only while it works: in
 //!   [`ApiServer::run`] or [`ApiServer::step`].
@@ -59,6 +61,9 @@ mod server;
 mod service;
 mod state;
 mod store;
+mod token;
+mod token_request;
+mod token_review;
 mod watch;
 mod write;
 

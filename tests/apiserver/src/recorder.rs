@@ -89,13 +89,14 @@ impl Log {
         self.entries().requests.iter().map(|(_, request)| request.clone()).collect()
     }
 
-    /// The successful writes of objects: no events, no leases, no dry runs.
+    /// The successful writes of objects: no events, no leases, no tokens, no dry runs.
     pub fn writes(&self) -> Vec<Request> {
         let is_write = |request: &Request| {
             request.verb.is_write()
                 && !request.dry_run
                 && request.is_success()
-                && !matches!(request.kind.as_str(), "Event" | "Lease")
+                && !matches!(request.kind.as_str(), "Event" | "Lease" | "TokenReview")
+                && request.subresource.as_deref() != Some("token")
         };
         self.requests().into_iter().filter(is_write).collect()
     }

@@ -169,9 +169,19 @@ impl Resource<'_> {
                     let how = Deletion::parse(self.query, &self.body["deleteOptions"]);
                     return Ok(Outcome::Object(StatusCode::CREATED, state.evict(&self.key(), &how)?));
                 }
+                ("token", Verb::Create) => {
+                    let made = state.issue_token(&self.key(), &self.body)?;
+                    return Ok(Outcome::Object(StatusCode::CREATED, made));
+                }
                 ("status" | "resize" | "finalize", Verb::Get | Verb::Update | Verb::Patch | Verb::Apply) => {}
                 _ => return Err(not_supported()),
             }
+        }
+        if kind.has(Trait::Transient) {
+            if verb != Verb::Create {
+                return Err(not_supported());
+            }
+            return Ok(Outcome::Object(StatusCode::CREATED, state.review_token(kind, self.body)?));
         }
         let namespace = self.target.namespace.as_deref();
         let only_metadata = self.only_metadata();

@@ -11,6 +11,7 @@ use crate::{
     identity::Identities,
     object::{self, Key},
     store::Store,
+    token::Signer,
     watch::Watches,
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct State {
     pub watches: Watches,
     pub rules: Rules,
     pub identities: Identities,
+    pub signer: Signer,
     pub clock: Clock,
     pub behaviour: Behaviour,
     pub cluster: Cluster,
@@ -44,6 +46,7 @@ impl State {
             watches: Watches::default(),
             rules: Rules::default(),
             identities: Identities::new(seed),
+            signer: Signer::new(seed),
             clock,
             behaviour,
             cluster: Cluster::default(),

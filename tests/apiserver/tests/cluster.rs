@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are assertions")]
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
+use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use test_apiserver::{ApiServer, Binding, Options, Resizing, Running, Scheduling, Termination};
@@ -153,7 +154,7 @@ async fn a_test_can_unready_restart_and_fail_a_pod() {
     pass(Duration::from_secs(5)).await;
     assert_eq!(condition(&pod(&server, "x"), "Ready"), ("False".to_owned(), "ContainersNotReady".to_owned()));
     server.set_pod_ready(NS, "x", true).unwrap();
-    server.restart_container(NS, "x", Termination::out_of_memory()).unwrap();
+    server.restart_container(NS, "x", "main", Termination::out_of_memory()).unwrap();
     settle().await;
     assert!(is_ready(&server, "x"));
     assert_eq!(container(&server, "x")["restartCount"], 1);
@@ -246,15 +247,118 @@ async fn an_unschedulable_pod_says_why_and_heals() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_readiness_gate_keeps_a_pod_unready_until_it_is_met() {
+async fn a_readiness_gate_decides_whether_a_running_pod_is_ready() {
     let (server, _cluster) = cluster();
-    make_pod(&server, "x", "x/ide", &json!({ "readinessGates": [{ "conditionType": "test.dev/gate" }] }));
+    let gates = json!([{ "conditionType": "test.dev/gate" }, { "conditionType": "test.dev/other" }]);
+    make_pod(&server, "x", "x/ide", &json!({ "readinessGates": gates }));
     settle().await;
-    assert_eq!(condition(&pod(&server, "x"), "Ready").1, "ReadinessGatesNotReady");
+    let not_ready = ("False".to_owned(), "ReadinessGatesNotReady".to_owned());
+    assert_eq!(condition(&pod(&server, "x"), "Ready"), not_ready);
     assert_eq!(condition(&pod(&server, "x"), "ContainersReady").0, "True");
-    server.set_pod_condition(NS, "x", json!({ "type": "test.dev/gate", "status": "True" })).unwrap();
-    settle().await;
+    let meet = async |gate: &str, status: &str| {
+        server.set_pod_condition(NS, "x", json!({ "type": gate, "status": status })).unwrap();
+        settle().await;
+    };
+    meet("test.dev/other", "True").await;
+    meet("test.dev/gate", "False").await;
+    assert_eq!(condition(&pod(&server, "x"), "Ready"), not_ready);
+    meet("test.dev/gate", "True").await;
     assert!(is_ready(&server, "x"));
+    meet("test.dev/other", "Unknown").await;
+    assert_eq!(condition(&pod(&server, "x"), "Ready"), not_ready);
+    assert_eq!(condition(&pod(&server, "x"), "test.dev/gate").0, "True");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unmet_gate_is_told_in_the_words_of_a_kubelet() {
+    let (server, _cluster) = cluster();
+    let gates = json!([{ "conditionType": "test.dev/gate" }, { "conditionType": "test.dev/other" }]);
+    make_pod(&server, "x", "x/ide", &json!({ "readinessGates": gates }));
+    server.set_pod_condition(NS, "x", json!({ "type": "test.dev/other", "status": "False" })).unwrap();
+    settle().await;
+    let pod = pod(&server, "x");
+    let ready = pod["status"]["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Ready");
+    let expected = "corresponding condition of pod readiness gate \"test.dev/gate\" does not exist., \
+                    the status of pod readiness gate \"test.dev/other\" is not \"True\", but False";
+    assert_eq!(ready.unwrap()["message"], expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_restarts_in_place_is_seen_to_end_and_to_run_again() {
+    let (server, _cluster) = cluster();
+    let sidecar = json!([{ "name": "agent", "image": "x/agent", "restartPolicy": "Always" }]);
+    make_pod(&server, "x", "x/ide", &json!({ "initContainers": sidecar }));
+    settle().await;
+    let pods: kube::Api<k8s_openapi::api::core::v1::Pod> = kube::Api::namespaced(server.client(), NS);
+    let version = server.revision().to_string();
+    let mut events = pin!(pods.watch(&kube::api::WatchParams::default(), &version).await.unwrap());
+    pass(Duration::from_secs(5)).await;
+    server.restart_container(NS, "x", "main", Termination::exit(3)).unwrap();
+    settle().await;
+    let mut next = async || {
+        let Some(Ok(kube::api::WatchEvent::Modified(pod))) = events.next().await else { panic!("a change") };
+        serde_json::to_value(pod).unwrap()
+    };
+    let (down, up) = (next().await, next().await);
+    let (before, after) = (&down["status"]["containerStatuses"][0], &up["status"]["containerStatuses"][0]);
+    assert_eq!(condition(&down, "Ready"), ("False".to_owned(), "ContainersNotReady".to_owned()));
+    assert_eq!((&before["ready"], &before["restartCount"]), (&json!(false), &json!(0)));
+    assert_eq!(before["state"]["terminated"]["exitCode"], 3);
+    assert_eq!(condition(&up, "Ready").0, "True");
+    assert_eq!((&after["ready"], &after["restartCount"]), (&json!(true), &json!(1)));
+    assert_eq!(after["lastState"], before["state"]);
+    assert_eq!(after["state"]["running"]["startedAt"], "2030-01-01T00:00:05Z");
+    assert_ne!(after["containerID"], before["containerID"]);
+    assert_eq!(up["status"]["phase"], "Running");
+    let agent = |pod: &Value| pod["status"]["initContainerStatuses"][0].clone();
+    assert_eq!((&agent(&up)["restartCount"], agent(&up)), (&json!(0), agent(&down)));
+    server.restart_container(NS, "x", "agent", Termination::exit(1)).unwrap();
+    settle().await;
+    let (down, up) = (next().await, next().await);
+    assert_eq!((condition(&down, "Ready").0, condition(&up, "Ready").0), ("False".into(), "True".into()));
+    assert_eq!(agent(&up)["restartCount"], 1);
+    assert_eq!(container(&server, "x")["restartCount"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_stays_down_for_as_long_as_it_takes_to_start_it() {
+    let (server, _cluster) = cluster();
+    server.behave(|behaviour| behaviour.restart_after = Duration::from_secs(10));
+    make_pod(&server, "x", "x/ide", &json!({}));
+    settle().await;
+    server.restart_container(NS, "x", "main", Termination::exit(1)).unwrap();
+    pass(Duration::from_secs(9)).await;
+    assert!(!is_ready(&server, "x"));
+    assert_eq!(container(&server, "x")["restartCount"], 0);
+    pass(Duration::from_secs(2)).await;
+    assert!(is_ready(&server, "x"));
+    assert_eq!(container(&server, "x")["state"]["running"]["startedAt"], "2030-01-01T00:00:10Z");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_projected_token_lasts_as_long_as_its_volume_asks() {
+    let (server, _cluster) = cluster();
+    let source = json!({ "serviceAccountToken": { "path": "t", "audience": "a", "expirationSeconds": 600 } });
+    let volumes = json!([{ "name": "t", "projected": { "sources": [source] } }]);
+    make_pod(&server, "x", "x/ide", &json!({ "volumes": volumes }));
+    settle().await;
+    let (short, long) = (server.token(NS, "x", "a").unwrap(), server.token(NS, "x", "b").unwrap());
+    let reviews: kube::Api<k8s_openapi::api::authentication::v1::TokenReview> =
+        kube::Api::all(server.client());
+    let error = async |token: &str, audience: &str| {
+        let review = json!({ "spec": { "token": token, "audiences": [audience] } });
+        let review = serde_json::from_value(review).unwrap();
+        let review = reviews.create(&kube::api::PostParams::default(), &review).await.unwrap();
+        review.status.unwrap().error.unwrap_or_default()
+    };
+    // A minute late is not too late.
+    pass(Duration::from_secs(660)).await;
+    assert_eq!(error(&short, "a").await, "");
+    pass(Duration::from_secs(2)).await;
+    assert_eq!(error(&short, "a").await, "[invalid bearer token, service account token has expired]");
+    assert_eq!(error(&long, "b").await, "");
+    pass(Duration::from_hours(1)).await;
+    assert_eq!(error(&long, "b").await, "[invalid bearer token, service account token has expired]");
 }
 
 #[tokio::test(start_paused = true)]

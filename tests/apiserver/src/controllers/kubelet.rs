@@ -1,11 +1,14 @@
 //! The kubelet of the one node. The image of a Pod's first container names what becomes of it, by the same words as
 //! on the fake nodes of the test cluster.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
     pod_status::{Report, Stage, Termination, set_condition},
+    runs::{Ended, Runs},
     scheduler::NODE,
 };
 use crate::{
@@ -20,7 +23,6 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Life {
     began: Option<Timestamp>,
-    restarted: Option<Timestamp>,
     deleted: Option<Timestamp>,
     /// The containers' resources, as the node granted them.
     resources: Vec<Value>,
@@ -29,8 +31,8 @@ pub(crate) struct Life {
     pub is_released: bool,
     /// What a test decided about its readiness.
     pub is_ready: Option<bool>,
-    pub restarts: u32,
-    pub last: Option<Termination>,
+    /// The containers that were started more than once or are down, by name.
+    runs: BTreeMap<String, Runs>,
     pub failed: Option<(Termination, Option<String>)>,
 }
 
@@ -51,6 +53,10 @@ impl State {
             self.end_pod(key, &pod, &mut life, now);
         } else {
             self.report(key, &pod, &mut life, now);
+            // Only now, so that the end of a container is told before its next start.
+            if let Some(next) = life.start_again(now, self.behaviour.restart_after) {
+                self.wake_at(next, key);
+            }
         }
         self.cluster.lives.insert(object::uid(&pod).to_owned(), life);
     }
@@ -82,22 +88,18 @@ impl State {
         if now < changes && ["/slow", "/missing", "/fail"].iter().any(|word| image(pod).contains(word)) {
             self.wake_at(changes, key);
         }
-        if image(pod).contains("/crash") && life.last.is_none() {
-            life.last = Some(Termination::exit(1));
-            life.restarts = 3;
+        if image(pod).contains("/crash") && life.runs.is_empty() {
+            life.crash(pod, began);
         }
-        let restarted = life.restarted.unwrap_or(began);
         let report = Report {
             stage,
-            started: object::seconds(began),
-            restarted: object::seconds(restarted),
-            restarts: life.restarts,
-            last: life.last.as_ref(),
+            began,
+            runs: &life.runs,
             resizing: self.behaviour.resizing,
             resources: &life.resources,
         };
-        let (fields, conditions, resize) =
-            (report.fields(pod), report.conditions(pod), report.pending_resize(pod));
+        let fields = report.fields(pod);
+        let (conditions, resize) = (report.conditions(pod, &fields), report.pending_resize(pod));
         let reported = serde_json::json!([fields, conditions, resize]);
         // What a test wrote into the status stays until there is something new to say.
         if life.reported.as_ref() == Some(&reported) {
@@ -161,11 +163,29 @@ impl Life {
         first.is_some_and(|state| state["running"].is_object())
     }
 
-    /// Its containers ended so and were started again.
-    pub fn restart(&mut self, end: Termination, now: Timestamp) {
-        self.restarts += 1;
-        self.restarted = Some(now);
-        self.last = Some(end);
+    /// One of its containers ends.
+    pub fn end_container(&mut self, name: &str, end: Termination, now: Timestamp) {
+        let began = self.began.unwrap_or(now);
+        self.runs.entry(name.to_owned()).or_insert_with(|| Runs::new(began)).end(end, now);
+    }
+
+    /// All of them crashed a few times.
+    fn crash(&mut self, pod: &Value, began: Timestamp) {
+        for container in object::list(pod, "/spec/containers") {
+            let last = Ended { end: Termination::exit(1), started: began, finished: began };
+            let runs = Runs { restarts: 3, last: Some(last), ..Runs::new(began) };
+            self.runs.insert(object::text(container, "/name").to_owned(), runs);
+        }
+    }
+
+    /// Starts the containers whose time down is over; tells when there is something to report or to start again.
+    fn start_again(&mut self, now: Timestamp, down: std::time::Duration) -> Option<Timestamp> {
+        let due = |runs: &Runs| runs.ended.as_ref().map(|ended| after(ended.finished, down));
+        let next = self.runs.values().filter_map(due).min();
+        for runs in self.runs.values_mut().filter(|runs| due(runs).is_some_and(|due| due <= now)) {
+            runs.start_again(now);
+        }
+        next
     }
 }
 

@@ -1,9 +1,14 @@
 //! The status that a kubelet writes for a Pod.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::runs::{Ended, Runs};
 use crate::{behaviour::Resizing, object};
 
 /// How a container ended.
@@ -54,10 +59,9 @@ pub(crate) enum Stage {
 #[derive(Clone, Debug)]
 pub(crate) struct Report<'a> {
     pub stage: Stage,
-    pub started: String,
-    pub restarted: String,
-    pub restarts: u32,
-    pub last: Option<&'a Termination>,
+    pub began: Timestamp,
+    /// The containers that were started more than once or are down, by name.
+    pub runs: &'a BTreeMap<String, Runs>,
     pub resizing: Resizing,
     /// The containers' resources, as the node granted them.
     pub resources: &'a [Value],
@@ -68,14 +72,14 @@ impl Report<'_> {
     pub fn fields(&self, pod: &Value) -> Value {
         let mut fields = json!({
             "phase": match self.stage {
-                Stage::Waiting { .. } if self.restarts == 0 => "Pending",
+                Stage::Waiting { .. } if self.is_pulling() => "Pending",
                 Stage::Waiting { .. } | Stage::Running { .. } => "Running",
                 Stage::Failed { .. } => "Failed",
             },
             "observedGeneration": pod["metadata"]["generation"],
             "hostIP": "10.0.0.1",
             "hostIPs": [{ "ip": "10.0.0.1" }],
-            "startTime": self.started,
+            "startTime": object::seconds(self.began),
             "containerStatuses": self.containers(pod),
         });
         if !self.is_pulling() {
@@ -98,12 +102,8 @@ impl Report<'_> {
     }
 
     fn is_pulling(&self) -> bool {
-        matches!(self.stage, Stage::Waiting { .. }) && self.restarts == 0
-    }
-
-    /// Whether all containers are ready.
-    pub fn is_ready(&self) -> bool {
-        self.stage == Stage::Running { is_ready: true }
+        let is_first = self.runs.values().all(|runs| runs.restarts == 0);
+        matches!(self.stage, Stage::Waiting { .. }) && is_first
     }
 
     fn containers(&self, pod: &Value) -> Vec<Value> {
@@ -111,38 +111,35 @@ impl Report<'_> {
         containers
             .iter()
             .enumerate()
-            .map(|(position, container)| self.container(pod, container, position))
+            .map(|(position, container)| {
+                let resources = self.resources.get(position).unwrap_or(&container["resources"]);
+                self.container(pod, container, &self.stage, resources)
+            })
             .collect()
     }
 
-    fn container(&self, pod: &Value, container: &Value, position: usize) -> Value {
+    fn container(&self, pod: &Value, container: &Value, stage: &Stage, resources: &Value) -> Value {
         let name = object::text(container, "/name");
-        let id = container_id(pod, name, self.restarts);
-        let ended = |end: &Termination, id: &str| {
-            let mut terminated = json!({
-                "exitCode": end.exit_code,
-                "reason": end.reason,
-                "startedAt": self.started,
-                "finishedAt": self.restarted,
-                "containerID": id,
-            });
-            if !end.message.is_empty() {
-                terminated["message"] = json!(end.message);
-            }
-            json!({ "terminated": terminated })
-        };
-        let state = match &self.stage {
+        let runs = self.runs.get(name).cloned().unwrap_or_else(|| Runs::new(self.began));
+        let id = container_id(pod, name, runs.restarts);
+        let state = match stage {
             Stage::Waiting { reason, message } if message.is_empty() => {
                 json!({ "waiting": { "reason": reason } })
             }
             Stage::Waiting { reason, message } => {
                 json!({ "waiting": { "reason": reason, "message": message } })
             }
-            Stage::Running { .. } => json!({ "running": { "startedAt": self.restarted } }),
-            Stage::Failed { end, .. } => ended(end, &id),
+            Stage::Running { .. } => match &runs.ended {
+                Some(ended) => terminated(ended, &id),
+                None => json!({ "running": { "startedAt": object::seconds(runs.started) } }),
+            },
+            Stage::Failed { end, .. } => {
+                let ended = Ended { end: end.clone(), started: runs.started, finished: runs.started };
+                terminated(&ended, &id)
+            }
         };
-        let last = match self.last {
-            Some(last) => ended(last, &container_id(pod, name, self.restarts.saturating_sub(1))),
+        let last = match &runs.last {
+            Some(last) => terminated(last, &container_id(pod, name, runs.restarts.saturating_sub(1))),
             None => json!({}),
         };
         let has_run = !self.is_pulling();
@@ -150,15 +147,14 @@ impl Report<'_> {
             "name": name,
             "image": container["image"],
             "imageID": if has_run { image_id(object::text(container, "/image")) } else { String::new() },
-            "ready": self.is_ready(),
-            "started": matches!(self.stage, Stage::Running { .. }),
-            "restartCount": self.restarts,
+            "ready": *stage == Stage::Running { is_ready: true } && runs.ended.is_none(),
+            "started": matches!(stage, Stage::Running { .. }) && runs.ended.is_none(),
+            "restartCount": runs.restarts,
             "state": state,
             "lastState": last,
         });
         if has_run {
             status["containerID"] = json!(id);
-            let resources = self.resources.get(position).unwrap_or(&container["resources"]);
             status["resources"] = resources.clone();
             if resources["requests"].is_object() {
                 status["allocatedResources"] = resources["requests"].clone();
@@ -168,34 +164,22 @@ impl Report<'_> {
     }
 
     fn starter(&self, pod: &Value, container: &Value) -> Value {
-        let name = object::text(container, "/name");
-        let stays = container["restartPolicy"] == "Always";
-        let state = match (self.is_pulling(), stays) {
-            (true, _) => json!({ "waiting": { "reason": "PodInitializing" } }),
-            (false, true) => json!({ "running": { "startedAt": self.started } }),
-            (false, false) => json!({ "terminated": {
-                "exitCode": 0, "reason": "Completed", "startedAt": self.started, "finishedAt": self.started,
-            } }),
+        let waiting = Stage::Waiting { reason: "PodInitializing", message: String::new() };
+        let stage = match (self.is_pulling(), stays(container)) {
+            (true, _) => waiting,
+            (false, true) => Stage::Running { is_ready: true },
+            (false, false) => Stage::Failed { end: Termination::exit(0), reason: None },
         };
-        json!({
-            "name": name,
-            "image": container["image"],
-            "imageID": if self.is_pulling() { String::new() } else { image_id(object::text(container, "/image")) },
-            "containerID": container_id(pod, name, 0),
-            "ready": !self.is_pulling(),
-            "started": stays && !self.is_pulling(),
-            "restartCount": 0,
-            "state": state,
-            "lastState": {},
-        })
+        let mut status = self.container(pod, container, &stage, &container["resources"]);
+        if !stays(container) {
+            status["ready"] = json!(!self.is_pulling());
+        }
+        status
     }
 
     /// The conditions that the kubelet keeps.
-    pub fn conditions(&self, pod: &Value) -> Vec<Value> {
-        let names: Vec<&str> = object::list(pod, "/spec/containers")
-            .iter()
-            .map(|container| object::text(container, "/name"))
-            .collect();
+    pub fn conditions(&self, pod: &Value, fields: &Value) -> Vec<Value> {
+        let names: Vec<&str> = unready(pod, fields);
         let unready = format!("containers with unready status: [{}]", names.join(" "));
         let has_failed = matches!(self.stage, Stage::Failed { .. });
         let not_ready = |kind: &str| {
@@ -207,19 +191,21 @@ impl Report<'_> {
         };
         let plain =
             |kind: &str, holds: bool| json!({ "type": kind, "status": if holds { "True" } else { "False" } });
-        let ready = match (self.is_ready(), unmet_gate(pod)) {
+        let are_ready = names.is_empty();
+        let gates = unmet_gates(pod);
+        let ready = match (are_ready, gates.as_slice()) {
             (false, _) => not_ready("Ready"),
-            (true, None) => plain("Ready", true),
-            (true, Some(gate)) => json!({
+            (true, []) => plain("Ready", true),
+            (true, gates) => json!({
                 "type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady",
-                "message": format!("the status of pod readiness gate \"{gate}\" is not \"True\", but False"),
+                "message": gates.join(", "),
             }),
         };
         vec![
             plain("PodReadyToStartContainers", !has_failed),
             plain("Initialized", true),
             ready,
-            if self.is_ready() { plain("ContainersReady", true) } else { not_ready("ContainersReady") },
+            if are_ready { plain("ContainersReady", true) } else { not_ready("ContainersReady") },
         ]
     }
 
@@ -241,12 +227,59 @@ impl Report<'_> {
     }
 }
 
-fn unmet_gate(pod: &Value) -> Option<&str> {
+/// Whether an init container runs on beside the others.
+fn stays(container: &Value) -> bool {
+    container["restartPolicy"] == "Always"
+}
+
+fn terminated(ended: &Ended, id: &str) -> Value {
+    let mut terminated = json!({
+        "exitCode": ended.end.exit_code,
+        "reason": ended.end.reason,
+        "startedAt": object::seconds(ended.started),
+        "finishedAt": object::seconds(ended.finished),
+        "containerID": id,
+    });
+    if !ended.end.message.is_empty() {
+        terminated["message"] = json!(ended.end.message);
+    }
+    json!({ "terminated": terminated })
+}
+
+/// The containers that a Pod's readiness waits for.
+fn unready<'a>(pod: &'a Value, fields: &Value) -> Vec<&'a str> {
+    let starters = object::list(pod, "/spec/initContainers").iter().filter(|container| stays(container));
+    let is_ready = |name: &str| {
+        ["/initContainerStatuses", "/containerStatuses"]
+            .iter()
+            .flat_map(|list| object::list(fields, list))
+            .any(|status| status["name"] == name && status["ready"] == true)
+    };
+    starters
+        .chain(object::list(pod, "/spec/containers"))
+        .map(|container| object::text(container, "/name"))
+        .filter(|name| !is_ready(name))
+        .collect()
+}
+
+/// What is said of each readiness gate that is not met.
+fn unmet_gates(pod: &Value) -> Vec<String> {
     let conditions = object::list(pod, "/status/conditions");
-    object::list(pod, "/spec/readinessGates")
-        .iter()
-        .map(|gate| object::text(gate, "/conditionType"))
-        .find(|gate| !conditions.iter().any(|one| one["type"] == *gate && one["status"] == "True"))
+    let gates = object::list(pod, "/spec/readinessGates").iter();
+    gates
+        .filter_map(|gate| {
+            let gate = object::text(gate, "/conditionType");
+            match conditions.iter().find(|one| one["type"] == gate).map(|one| object::text(one, "/status")) {
+                Some("True") => None,
+                Some(status) => {
+                    Some(format!("the status of pod readiness gate \"{gate}\" is not \"True\", but {status}"))
+                }
+                None => {
+                    Some(format!("corresponding condition of pod readiness gate \"{gate}\" does not exist."))
+                }
+            }
+        })
+        .collect()
 }
 
 /// Puts a condition in its place; its time moves only with its status.

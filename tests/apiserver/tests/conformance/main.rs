@@ -8,6 +8,7 @@ mod defaults;
 mod deleting;
 mod reading;
 mod support;
+mod tokens;
 mod watching;
 mod writing;
 
@@ -68,6 +69,7 @@ hold! {
         a_strategic_merge_keeps_other_items,
         a_pod_is_immutable_but_for_its_image_and_metadata,
         resources_of_a_running_pod_change_by_resize_only,
+        a_pods_condition_is_patched_for_its_uid_only,
         a_pod_without_its_account_is_forbidden,
         an_object_in_a_missing_namespace_is_not_found;
     applying:
@@ -109,6 +111,16 @@ hold! {
         a_list_is_narrowed_by_labels_and_fields,
         a_list_comes_in_pages,
         metadata_alone_can_be_asked_for;
+    tokens:
+        a_pods_token_tells_its_pod,
+        a_token_is_good_for_its_audience_only,
+        a_forged_token_is_refused,
+        a_token_is_good_until_its_pod_is_gone,
+        a_token_of_a_pods_predecessor_is_refused,
+        a_secrets_token_tells_no_secret_and_dies_with_it,
+        a_token_dies_with_its_account,
+        a_token_is_bound_only_to_what_is_there,
+        a_review_wants_a_token_and_is_not_kept;
     watching:
         a_watch_goes_on_from_a_list,
         an_object_that_leaves_the_selector_is_gone_for_the_watch,

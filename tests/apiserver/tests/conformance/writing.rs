@@ -200,6 +200,32 @@ pub async fn resources_of_a_running_pod_change_by_resize_only(client: Client, ns
     assert_eq!(resized.metadata.generation, Some(2));
 }
 
+pub async fn a_pods_condition_is_patched_for_its_uid_only(client: Client, ns: &str) {
+    let api: Api<Pod> = Api::namespaced(client, ns);
+    let pod = made(&api, &pod_nowhere("gated")).await;
+    let patch = |uid: Option<String>, kind: &str, status: &str| {
+        let conditions = json!([{ "type": kind, "status": status, "reason": "Test" }]);
+        Patch::Strategic(json!({ "metadata": { "uid": uid }, "status": { "conditions": conditions } }))
+    };
+    let params = PatchParams::default();
+    // As any patch: only a PUT and a deletion answer 409.
+    let stranger = patch(Some(STRANGER.to_owned()), "test.dev/gate", "True");
+    let refused = api.patch_status("gated", &params, &stranger).await;
+    let Err(kube::Error::Api(status)) = refused else { panic!("refused, not {refused:?}") };
+    assert_eq!((status.code, status.reason.as_str()), (422, "Invalid"));
+    assert_eq!(status.details.unwrap().causes[0].field, "metadata.uid");
+    for (kind, status) in [("test.dev/gate", "False"), ("test.dev/other", "True"), ("test.dev/gate", "True")]
+    {
+        api.patch_status("gated", &params, &patch(pod.uid(), kind, status)).await.unwrap();
+    }
+    let conditions = api.get("gated").await.unwrap().status.unwrap().conditions.unwrap();
+    for own in ["test.dev/gate", "test.dev/other"] {
+        let found: Vec<_> =
+            conditions.iter().filter(|one| one.type_ == own).map(|one| &*one.status).collect();
+        assert_eq!(found, ["True"], "{own}");
+    }
+}
+
 pub async fn a_pod_without_its_account_is_forbidden(client: Client, ns: &str) {
     let api: Api<Pod> = Api::namespaced(client, ns);
     let mut pod = pod("stranger");
