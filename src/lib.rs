@@ -12,6 +12,7 @@ pub mod apply;
 pub mod backoff;
 pub mod bounds;
 pub mod build;
+pub mod certificates;
 pub mod claim;
 pub mod class_status;
 pub mod classes;
