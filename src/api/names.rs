@@ -75,6 +75,9 @@ pub const REGISTERED: &str = "workspaces.dev/registered";
 /// Secret with the key that Secret data is hashed with, in the operator's own namespace.
 pub const HASH_KEY_SECRET: &str = "workspace-operator-hash-key";
 
+/// Secret with the certificates of the registration port, in the operator's own namespace.
+pub const REGISTRATION_SECRET: &str = "workspace-operator-registration";
+
 /// Name of the operator, and of its Pods' label [`APP_NAME`]: workspaces may reach these through their policies.
 pub const OPERATOR: &str = "workspace-operator";
 /// Port of the operator that programs register at.
