@@ -20,6 +20,7 @@ pub mod context;
 pub mod controller;
 pub mod decide;
 pub mod depth;
+pub mod election;
 pub mod environment;
 pub mod error;
 pub mod events;
