@@ -29,6 +29,9 @@ pub const QUESTION: &str = "workspaces.dev/question";
 /// On a Pod: the claim it was made for, as JSON, from which a lost status is rebuilt.
 pub const CLAIM: &str = "workspaces.dev/claim";
 
+/// On the operator's Lease: `ip:port` where its holder takes registrations and heartbeats.
+pub const REGISTRATION_ADDRESS: &str = "workspaces.dev/registration-address";
+
 /// What people see in lists of objects: which program, and who runs it.
 pub const APP_NAME: &str = "app.kubernetes.io/name";
 /// The value of [`APP_NAME`].
@@ -79,6 +82,8 @@ pub const HASH_KEY_SECRET: &str = "workspace-operator-hash-key";
 pub const REGISTRATION_SECRET: &str = "workspace-operator-registration";
 
 /// Name of the operator, and of its Pods' label [`APP_NAME`]: workspaces may reach these through their policies.
+/// Name of the operator, of the Lease its replicas elect a leader by, and of its Pods' label [`APP_NAME`]: workspaces
+/// may reach these through their policies.
 pub const OPERATOR: &str = "workspace-operator";
 /// Port of the operator that programs register at.
 pub const REGISTRATION_PORT: i32 = 8443;

@@ -30,11 +30,6 @@ scenarios_in_memory!(
     an_api_server_that_can_t_be_asked_lets_nobody_through,
 );
 
-/// The program ended with an error.
-fn ended() -> Termination {
-    Termination { exit_code: 1, ..Termination::default() }
-}
-
 /// A workspace whose program has to register.
 pub fn required() -> Value {
     json!({"image": IMAGE, "registration": {"policy": "Required"}})
@@ -195,7 +190,7 @@ async fn a_container_that_restarts_has_to_register_again(world: World) {
     let first = Program::of(&world, "x", "a").await;
     first.registers(&world).await;
     world.ready("x").await;
-    world.server().unwrap().restart_container(&world.namespace, "x", "main", ended()).unwrap();
+    world.server().unwrap().restart_container(&world.namespace, "x", "main", Termination::exit(1)).unwrap();
     world.reason("x", ConditionType::Registered, Reason::AwaitingRegistration).await;
     let second = first.restarted("b");
     let (status, answer) = second.beat(json!({})).await;
@@ -215,7 +210,7 @@ async fn a_late_kubelet_leaves_no_program_unregistered(world: World) {
     world.ready("x").await;
     let second = first.restarted("b");
     second.registers(&world).await;
-    world.server().unwrap().restart_container(&world.namespace, "x", "main", ended()).unwrap();
+    world.server().unwrap().restart_container(&world.namespace, "x", "main", Termination::exit(1)).unwrap();
     world.reason("x", ConditionType::Registered, Reason::AwaitingRegistration).await;
     assert_eq!(second.beat(json!({})).await.1, json!({"error": "register first"}));
     second.registers(&world).await;
