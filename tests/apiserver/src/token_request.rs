@@ -118,13 +118,11 @@ impl State {
 
     fn bound(&self, account: &Key, reference: &Value) -> Result<Bound, Failure> {
         let (version, name) = (object::text(reference, "/apiVersion"), object::text(reference, "/kind"));
-        let kind = match (version, name) {
-            ("v1", "Pod" | "Secret") => known(name)?,
-            _ => {
-                let what = format!("/{version}, Kind={name}");
-                return Err(bad_request(format!("cannot bind token to object of type {what}")));
-            }
-        };
+        if version != "v1" || !matches!(name, "Pod" | "Secret") {
+            let what = format!("/{version}, Kind={name}");
+            return Err(bad_request(format!("cannot bind token to object of type {what}")));
+        }
+        let kind = known(name)?;
         let name = object::text(reference, "/name");
         let object = self.stored(kind, &Key::new(account.namespace.as_str(), name))?;
         if kind.is_core("Pod") && object::text(&object, "/spec/serviceAccountName") != account.name {

@@ -336,32 +336,6 @@ async fn a_container_stays_down_for_as_long_as_it_takes_to_start_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_projected_token_lasts_as_long_as_its_volume_asks() {
-    let (server, _cluster) = cluster();
-    let source = json!({ "serviceAccountToken": { "path": "t", "audience": "a", "expirationSeconds": 600 } });
-    let volumes = json!([{ "name": "t", "projected": { "sources": [source] } }]);
-    make_pod(&server, "x", "x/ide", &json!({ "volumes": volumes }));
-    settle().await;
-    let (short, long) = (server.token(NS, "x", "a").unwrap(), server.token(NS, "x", "b").unwrap());
-    let reviews: kube::Api<k8s_openapi::api::authentication::v1::TokenReview> =
-        kube::Api::all(server.client());
-    let error = async |token: &str, audience: &str| {
-        let review = json!({ "spec": { "token": token, "audiences": [audience] } });
-        let review = serde_json::from_value(review).unwrap();
-        let review = reviews.create(&kube::api::PostParams::default(), &review).await.unwrap();
-        review.status.unwrap().error.unwrap_or_default()
-    };
-    // A minute late is not too late.
-    pass(Duration::from_secs(660)).await;
-    assert_eq!(error(&short, "a").await, "");
-    pass(Duration::from_secs(2)).await;
-    assert_eq!(error(&short, "a").await, "[invalid bearer token, service account token has expired]");
-    assert_eq!(error(&long, "b").await, "");
-    pass(Duration::from_hours(1)).await;
-    assert_eq!(error(&long, "b").await, "[invalid bearer token, service account token has expired]");
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_a_test_writes_into_a_status_stays() {
     let (server, _cluster) = cluster();
     make_pod(&server, "x", "x/ide", &json!({}));
