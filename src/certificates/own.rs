@@ -49,7 +49,7 @@ pub async fn obtain(
             let verb = if is_new { "create" } else { "update" };
             match write(api, secret, entries).await {
                 Ok(()) => {
-                    tracing::info!(secret = NAME, namespace, "wrote certificates of the registration port")
+                    tracing::info!(secret = NAME, namespace, "wrote certificates of the registration port");
                 }
                 Err(error) if is_race(&error, is_new) => continue,
                 Err(error) => return Err(failed(verb)(error)),
