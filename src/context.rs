@@ -11,9 +11,9 @@ use kube::{Client, runtime::events::Recorder};
 use tokio::sync::watch;
 
 use crate::{
-    api::names, backoff::Jitter, election::Leadership, forbidden_env::ForbiddenEnv, gates::Gates, heartbeats::Heartbeats,
-    image_check::Answers, lock::lock, memory::Memory, readiness::Pending, reference_cache::ReferenceCache,
-    references::HashKey, stores::Stores, waker::Waker,
+    api::names, backoff::Jitter, election::Leadership, forbidden_env::ForbiddenEnv, gates::Gates,
+    heartbeats::Heartbeats, image_check::Answers, lock::lock, memory::Memory, readiness::Pending,
+    reference_cache::ReferenceCache, references::HashKey, stores::Stores, waker::Waker,
 };
 
 /// Tells the time; an argument, so that tests have their own.

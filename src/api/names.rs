@@ -81,7 +81,6 @@ pub const HASH_KEY_SECRET: &str = "workspace-operator-hash-key";
 /// Secret with the certificates of the registration port, in the operator's own namespace.
 pub const REGISTRATION_SECRET: &str = "workspace-operator-registration";
 
-/// Name of the operator, and of its Pods' label [`APP_NAME`]: workspaces may reach these through their policies.
 /// Name of the operator, of the Lease its replicas elect a leader by, and of its Pods' label [`APP_NAME`]: workspaces
 /// may reach these through their policies.
 pub const OPERATOR: &str = "workspace-operator";

@@ -127,7 +127,8 @@ pub async fn register(client: &Client, pod: &PodView, mark: &Mark, now: Timestam
     let uid = json!({ "uid": pod.uid() });
     match patch_condition(client, pod, uid, "True", "Registered", &mark.to_string(), now).await {
         Ok(()) => Ok(true),
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+        // Another UID is no conflict to a patch, but an invalid change.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => Ok(false),
         Err(error) => Err(Error::call("register", "Pod", &pod.name_any())(error)),
     }
 }
@@ -139,7 +140,7 @@ pub async fn unregister(client: &Client, pod: &PodView, now: Timestamp) -> Resul
     match patch_condition(client, pod, version, "False", "ContainerRestarted", why, now).await {
         Ok(()) => Ok(()),
         // Its end comes by the watch.
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 422) => Ok(()),
         Err(error) => Err(Error::call("unregister", "Pod", &pod.name_any())(error)),
     }
 }

@@ -57,11 +57,7 @@ enum Route {
 
 enum Asked {
     Register(Process),
-    Heartbeat {
-        beat: Beat,
-        body: Bytes,
-        is_passed_on: bool,
-    },
+    Heartbeat { beat: Beat, body: Bytes, is_passed_on: bool },
 }
 
 /// Answers programs.
@@ -162,7 +158,12 @@ impl Endpoint {
     }
 
     /// Strangers don't get as far as the leader.
-    async fn pass_on(&self, leader: SocketAddr, token: &str, body: Bytes) -> Result<Response<Full<Bytes>>, Answer> {
+    async fn pass_on(
+        &self,
+        leader: SocketAddr,
+        token: &str,
+        body: Bytes,
+    ) -> Result<Response<Full<Bytes>>, Answer> {
         let identity = self.identify(token).await?;
         self.spend(&identity)?;
         self.peers.pass_on(leader, token, body).await
@@ -307,7 +308,10 @@ impl Endpoint {
 
 /// Never let through, and never told why.
 fn unavailable<E: std::error::Error + 'static>(error: &E) -> Answer {
-    tracing::warn!(error = error as &dyn std::error::Error, "the API server can't be asked about a program that registers");
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "the API server can't be asked about a program that registers"
+    );
     Answer::Unavailable
 }
 

@@ -60,7 +60,9 @@ impl Peers {
     pub fn judge(&self) -> Judge {
         match self.leadership.leader() {
             Leader::Us => Judge::Us,
-            Leader::Other { address: Some(address), .. } => address.parse().map_or(Judge::Nobody, Judge::Other),
+            Leader::Other { address: Some(address), .. } => {
+                address.parse().map_or(Judge::Nobody, Judge::Other)
+            }
             Leader::Other { address: None, .. } | Leader::Nobody => Judge::Nobody,
         }
     }
@@ -81,7 +83,8 @@ impl Peers {
             Answer::Unavailable
         })?;
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, MOST_BYTES).collect().await.map_err(|_| Answer::Unavailable)?.to_bytes();
+        let body =
+            Limited::new(body, MOST_BYTES).collect().await.map_err(|_| Answer::Unavailable)?.to_bytes();
         // What the leader says about us is not for the program.
         if head.status == StatusCode::TOO_MANY_REQUESTS && !head.headers.contains_key(header::RETRY_AFTER) {
             return Err(Answer::Unavailable);
@@ -118,8 +121,11 @@ impl Peers {
 }
 
 fn request(authority: &Authority, token: &str, body: Bytes) -> Result<Request<Full<Bytes>>, http::Error> {
-    let uri =
-        Uri::builder().scheme("https").authority(authority.clone()).path_and_query("/v1/heartbeat").build()?;
+    let uri = Uri::builder()
+        .scheme("https")
+        .authority(authority.clone())
+        .path_and_query("/v1/heartbeat")
+        .build()?;
     let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))?;
     bearer.set_sensitive(true);
     Request::post(uri)

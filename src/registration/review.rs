@@ -10,10 +10,7 @@ use super::{Identity, identity};
 /// Who shows `token`; none where it is not good here. An error means that nobody knows.
 pub async fn review(client: &Client, token: &str) -> Result<Option<Identity>, kube::Error> {
     let review = TokenReview {
-        spec: TokenReviewSpec {
-            audiences: Some(vec![names::AUDIENCE.to_owned()]),
-            token: token.to_owned(),
-        },
+        spec: TokenReviewSpec { audiences: Some(vec![names::AUDIENCE.to_owned()]), token: token.to_owned() },
         ..Default::default()
     };
     let api: Api<TokenReview> = Api::all(client.clone());

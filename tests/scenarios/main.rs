@@ -61,6 +61,7 @@ mod network_policy;
 mod overlay;
 mod references;
 mod registration;
+mod registration_midway;
 mod restart;
 mod restart_midway;
 mod rollout;

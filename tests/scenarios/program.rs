@@ -13,7 +13,11 @@ use k8s_openapi::api::{
     core::v1::{Pod, ServiceAccount},
 };
 use kube::{ResourceExt, api::PostParams};
-use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::{CertificateDer, pem::PemObject}};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use serde_json::{Value, json};
 use workspace_operator::api::names;
 
@@ -95,8 +99,8 @@ impl Program {
 /// A token of the Pod's account for these audiences, as the kubelet would get it.
 pub async fn token(world: &World, pod: &Pod, audiences: &[&str]) -> String {
     let request = TokenRequest {
-        spec: TokenRequestSpec {
-            audiences: audiences.iter().map(|audience| (*audience).to_owned()).collect(),
+        spec: Some(TokenRequestSpec {
+            audiences: Some(audiences.iter().map(|audience| (*audience).to_owned()).collect()),
             expiration_seconds: Some(3600),
             bound_object_ref: Some(BoundObjectReference {
                 api_version: Some("v1".to_owned()),
@@ -104,13 +108,15 @@ pub async fn token(world: &World, pod: &Pod, audiences: &[&str]) -> String {
                 name: pod.metadata.name.clone(),
                 uid: pod.metadata.uid.clone(),
             }),
-        },
+            ..Default::default()
+        }),
         ..Default::default()
     };
     let accounts = world.api::<ServiceAccount>();
-    let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
+    let account =
+        pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
     let answer = accounts.create_token_request(account, &PostParams::default(), &request).await.unwrap();
-    answer.status.unwrap().token
+    answer.status.unwrap().token.unwrap()
 }
 
 fn client(trust: &str) -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {

@@ -5,7 +5,6 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use test_apiserver::{Fault, Matcher, Termination, Verb, failure};
 use workspace_operator::api::{ConditionType, Reason, names};
 
 use crate::{
@@ -22,12 +21,6 @@ scenarios!(
     a_program_that_is_being_stopped_is_told_so,
     switching_registration_on_restarts_once,
     a_restart_before_the_first_pod_needs_one_registration,
-);
-
-scenarios_in_memory!(
-    a_container_that_restarts_has_to_register_again,
-    a_late_kubelet_leaves_no_program_unregistered,
-    an_api_server_that_can_t_be_asked_lets_nobody_through,
 );
 
 /// A workspace whose program has to register.
@@ -78,7 +71,9 @@ async fn the_token_of_a_former_start_is_good_for_nothing(world: World) {
     world.restart("x").await;
     let second_pod = world
         .eventually("the second Pod", || async {
-            world.pod("x").await.filter(|pod| pod.metadata.labels.as_ref().is_some_and(|labels| labels[names::INCARNATION] == "2"))
+            world.pod("x").await.filter(|pod| {
+                pod.metadata.labels.as_ref().is_some_and(|labels| labels[names::INCARNATION] == "2")
+            })
         })
         .await;
     let second = first.restarted("b").with_token(&token(&world, &second_pod, &[names::AUDIENCE]).await);
@@ -146,7 +141,9 @@ async fn what_can_t_be_read_is_refused_by_name(world: World) {
 }
 
 async fn a_program_that_is_being_stopped_is_told_so(world: World) {
-    world.create("x", json!({"image": "registry.test/linger:1", "registration": {"policy": "Required"}})).await;
+    world
+        .create("x", json!({"image": "registry.test/linger:1", "registration": {"policy": "Required"}}))
+        .await;
     let program = Program::of(&world, "x", "a").await;
     program.registers(&world).await;
     world.ready("x").await;
@@ -183,50 +180,4 @@ async fn a_restart_before_the_first_pod_needs_one_registration(world: World) {
     Program::of(&world, "x", "a").await.registers(&world).await;
     let ready = world.ready("x").await;
     assert_eq!((starts(&ready), world.pods.started("x")), (1, 1));
-}
-
-async fn a_container_that_restarts_has_to_register_again(world: World) {
-    world.create("x", required()).await;
-    let first = Program::of(&world, "x", "a").await;
-    first.registers(&world).await;
-    world.ready("x").await;
-    world.server().unwrap().restart_container(&world.namespace, "x", "main", Termination::exit(1)).unwrap();
-    world.reason("x", ConditionType::Registered, Reason::AwaitingRegistration).await;
-    let second = first.restarted("b");
-    let (status, answer) = second.beat(json!({})).await;
-    assert_eq!((status, answer), (StatusCode::CONFLICT, json!({"error": "register first"})));
-    second.registers(&world).await;
-    let ready = world.ready("x").await;
-    assert_eq!(starts(&ready), 1);
-    assert_eq!(second.beat(json!({})).await.0, StatusCode::OK);
-    assert_eq!(first.beat(json!({})).await.0, StatusCode::CONFLICT, "the former process is heard no more");
-}
-
-/// The new process registers while the Pod still tells of the former one's container.
-async fn a_late_kubelet_leaves_no_program_unregistered(world: World) {
-    world.create("x", required()).await;
-    let first = Program::of(&world, "x", "a").await;
-    first.registers(&world).await;
-    world.ready("x").await;
-    let second = first.restarted("b");
-    second.registers(&world).await;
-    world.server().unwrap().restart_container(&world.namespace, "x", "main", Termination::exit(1)).unwrap();
-    world.reason("x", ConditionType::Registered, Reason::AwaitingRegistration).await;
-    assert_eq!(second.beat(json!({})).await.1, json!({"error": "register first"}));
-    second.registers(&world).await;
-    world.ready("x").await;
-}
-
-async fn an_api_server_that_can_t_be_asked_lets_nobody_through(world: World) {
-    world.create("x", required()).await;
-    let program = Program::of(&world, "x", "a").await;
-    let away = Fault::Answer(failure::internal("etcd is away"));
-    let reviews = Matcher::kind("TokenReview").times(1);
-    let rule = world.operator().unwrap().faults().on(reviews, away.clone());
-    assert_eq!(program.register().await.0, StatusCode::SERVICE_UNAVAILABLE);
-    let reads = Matcher::kind("Workspace").verb(Verb::Get).times(1);
-    let other = world.operator().unwrap().faults().on(reads, away);
-    assert_eq!(program.register().await.0, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!((rule.hits(), other.hits()), (1, 1));
-    assert_eq!(program.register().await.0, StatusCode::OK);
 }
