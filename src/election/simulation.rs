@@ -45,20 +45,24 @@ impl Clock {
     fn real(self, instant: Instant) -> RealTime {
         let passed = instant.saturating_duration_since(self.origin).as_secs_f64() / self.rate;
         let real = u64::try_from(Duration::from_secs_f64(passed).as_micros()).unwrap();
-        (real..).find(|real| self.instant(*real) >= instant).unwrap()
+        (real..real + 10).find(|real| self.instant(*real) >= instant).unwrap()
     }
 }
 
-/// How long a message is under way at most, and how many in a hundred get lost.
+/// How many messages in a hundred get lost, and how many are slow.
 #[derive(Clone, Copy, Debug)]
 struct Weather {
-    delay: RealTime,
     lost: u32,
+    slow: u32,
 }
 
-const CALM: Weather = Weather { delay: SECOND / 10, lost: 0 };
-const STORM: Weather = Weather { delay: 8 * SECOND, lost: 20 };
-const RAIN: Weather = Weather { delay: SECOND, lost: 5 };
+const CALM: Weather = Weather { lost: 0, slow: 0 };
+const RAIN: Weather = Weather { lost: 3, slow: 20 };
+const STORM: Weather = Weather { lost: 20, slow: 50 };
+
+/// At most, for one that is not slow, and for one that is: longer than anybody waits for an answer.
+const QUICK: RealTime = SECOND / 10;
+const SLOW: RealTime = 7 * SECOND;
 
 /// By what a standby knows that a Lease ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +98,7 @@ enum Fate {
     Killed,
     Stopped,
     Stalled(RealTime),
+    CutOff(RealTime),
     Started,
 }
 
@@ -106,6 +111,8 @@ struct World {
     rule: Rule,
     clocks: Vec<Clock>,
     processes: Vec<Option<Process>>,
+    /// Until when what each of them sends and is sent gets lost.
+    cut_off_until: Vec<RealTime>,
     lease: Option<Lease>,
     /// Whether two led at a time.
     was_split: bool,
@@ -131,6 +138,7 @@ impl World {
             weather,
             rule,
             processes: vec![None; clocks.len()],
+            cut_off_until: vec![0; clocks.len()],
             clocks,
             lease: None,
             was_split: false,
@@ -227,6 +235,7 @@ impl World {
                 self.go_on(who);
             }
             (Fate::Stalled(long), Some(process)) => process.stalled_until = self.now + long,
+            (Fate::CutOff(long), _) => self.cut_off_until[who] = self.now + long,
             (Fate::Started, process @ None) => {
                 let name = super::identity(Some("operator"), self.random.random());
                 let now = self.clocks[who].instant(self.now);
@@ -274,7 +283,7 @@ impl World {
             let limit = process.candidate.give_up_at(now);
             process.candidate.ask();
             self.at(clock.real(limit), Event::GivesUp { who, call });
-            if let Some(arrival) = self.arrival() {
+            if let Some(arrival) = self.arrival(who) {
                 self.at(arrival, Event::Arrives { who, call, write });
             }
             return;
@@ -282,16 +291,17 @@ impl World {
     }
 
     fn carry(&mut self, who: usize, call: u64, answer: Answer) {
-        if let Some(arrival) = self.arrival() {
+        if let Some(arrival) = self.arrival(who) {
             self.at(arrival, Event::Answers { who, call, answer: Box::new(answer) });
         }
     }
 
     /// When a message that is sent now arrives, if it does.
-    fn arrival(&mut self) -> Option<RealTime> {
-        let Weather { delay, lost } = self.weather;
-        let is_lost = self.random.random_ratio(lost, 100);
-        (!is_lost).then(|| self.now + self.random.random_range(0..=delay))
+    fn arrival(&mut self, who: usize) -> Option<RealTime> {
+        let Weather { lost, slow } = self.weather;
+        let is_lost = self.random.random_ratio(lost, 100) || self.now < self.cut_off_until[who];
+        let most = if self.random.random_ratio(slow, 100) { SLOW } else { QUICK };
+        (!is_lost).then(|| self.now + self.random.random_range(0..=most))
     }
 
     /// The API server.
@@ -322,17 +332,18 @@ fn ran_out(candidate: &Candidate, wall: Timestamp) -> bool {
 /// Five minutes in which anything may happen to anybody, then a calm one.
 fn chaos(seed: u64, rates: &[f64], weather: Weather, rule: Rule) -> World {
     let mut world = World::new(seed, rates, weather, rule);
-    for _ in 0..world.random.random_range(0..30) {
+    for _ in 0..world.random.random_range(0..40) {
         let time = world.random.random_range(0..300 * SECOND);
         let who = world.random.random_range(0..rates.len());
-        let fate = match world.random.random_range(0..3) {
+        let long = world.random.random_range(0..30 * SECOND);
+        let fate = match world.random.random_range(0..6) {
             0 => Fate::Killed,
             1 => Fate::Stopped,
-            _ => Fate::Stalled(world.random.random_range(0..40 * SECOND)),
+            2 => Fate::Stalled(long),
+            _ => Fate::CutOff(long),
         };
         world.suffers_at(time, who, fate);
-        let later = time + world.random.random_range(0..30 * SECOND);
-        world.suffers_at(later, who, Fate::Started);
+        world.suffers_at(time + long, who, Fate::Started);
     }
     world.run_until(300 * SECOND);
     world.weather = CALM;
