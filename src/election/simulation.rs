@@ -49,20 +49,22 @@ impl Clock {
     }
 }
 
-/// How many messages in a hundred get lost, and how many are slow.
+/// Of a hundred messages.
 #[derive(Clone, Copy, Debug)]
 struct Weather {
     lost: u32,
     slow: u32,
+    /// So many answers are the last for a while: the worst moment for it.
+    last: u32,
 }
 
-const CALM: Weather = Weather { lost: 0, slow: 0 };
-const RAIN: Weather = Weather { lost: 3, slow: 20 };
-const STORM: Weather = Weather { lost: 20, slow: 50 };
+const CALM: Weather = Weather { lost: 0, slow: 0, last: 0 };
+const RAIN: Weather = Weather { lost: 2, slow: 20, last: 3 };
+const STORM: Weather = Weather { lost: 20, slow: 50, last: 3 };
 
-/// At most, for one that is not slow, and for one that is: longer than anybody waits for an answer.
-const QUICK: RealTime = SECOND / 10;
-const SLOW: RealTime = 7 * SECOND;
+/// At most, for one that is not slow, and for one that is: as long as anybody waits for an answer.
+const QUICK: RealTime = SECOND * 8 / 100;
+const SLOW: RealTime = 5 * SECOND;
 
 /// By what a standby knows that a Lease ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,6 +223,9 @@ impl World {
                 let ended = self.clocks[who].instant(now);
                 process.candidate.told(answer, Call { began, ended }, jitter);
                 process.call = None;
+                if self.random.random_ratio(self.weather.last, 100) {
+                    self.suffer(who, Fate::CutOff(20 * SECOND));
+                }
             }
         }
         self.go_on(who);
@@ -298,7 +303,7 @@ impl World {
 
     /// When a message that is sent now arrives, if it does.
     fn arrival(&mut self, who: usize) -> Option<RealTime> {
-        let Weather { lost, slow } = self.weather;
+        let Weather { lost, slow, last: _ } = self.weather;
         let is_lost = self.random.random_ratio(lost, 100) || self.now < self.cut_off_until[who];
         let most = if self.random.random_ratio(slow, 100) { SLOW } else { QUICK };
         (!is_lost).then(|| self.now + self.random.random_range(0..=most))
