@@ -59,7 +59,7 @@ struct Weather {
 }
 
 const CALM: Weather = Weather { lost: 0, slow: 0, last: 0 };
-const RAIN: Weather = Weather { lost: 2, slow: 20, last: 3 };
+const RAIN: Weather = Weather { lost: 2, slow: 20, last: 10 };
 const STORM: Weather = Weather { lost: 20, slow: 50, last: 3 };
 
 /// At most, for one that is not slow, and for one that is: as long as anybody waits for an answer.
@@ -305,8 +305,8 @@ impl World {
     fn arrival(&mut self, who: usize) -> Option<RealTime> {
         let Weather { lost, slow, last: _ } = self.weather;
         let is_lost = self.random.random_ratio(lost, 100) || self.now < self.cut_off_until[who];
-        let most = if self.random.random_ratio(slow, 100) { SLOW } else { QUICK };
-        (!is_lost).then(|| self.now + self.random.random_range(0..=most))
+        let delay = if self.random.random_ratio(slow, 100) { SLOW / 2..=SLOW } else { 0..=QUICK };
+        (!is_lost).then(|| self.now + self.random.random_range(delay))
     }
 
     /// The API server.
