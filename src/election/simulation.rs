@@ -54,7 +54,7 @@ impl Clock {
 struct Weather {
     lost: u32,
     slow: u32,
-    /// So many answers are the last for a while: the worst moment for it.
+    /// So many answers to a leader are the last for a while: the worst moment for it.
     last: u32,
 }
 
@@ -221,9 +221,10 @@ impl World {
             Some((began, answer)) => {
                 let jitter = Jitter::new(self.random.random_range(-1.0..=1.0));
                 let ended = self.clocks[who].instant(now);
+                let is_written = matches!(answer, Answer::Written(_));
                 process.candidate.told(answer, Call { began, ended }, jitter);
                 process.call = None;
-                if self.random.random_ratio(self.weather.last, 100) {
+                if is_written && self.random.random_ratio(self.weather.last, 100) {
                     self.suffer(who, Fate::CutOff(20 * SECOND));
                 }
             }
