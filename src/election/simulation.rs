@@ -357,12 +357,15 @@ fn chaos(seed: u64, rates: &[f64], weather: Weather, rule: Rule) -> World {
     world
 }
 
-fn rate() -> impl Strategy<Value = f64> {
-    prop_oneof![Just(0.95), Just(1.05), 0.95..1.05]
+/// Two or three clocks that go wrong by so much at most, and often by just that.
+fn rates(slowest: f64, fastest: f64) -> impl Strategy<Value = Vec<f64>> {
+    let rate = prop_oneof![Just(slowest), Just(fastest), slowest..fastest];
+    proptest::collection::vec(rate, 2..=3)
 }
 
-fn rates() -> impl Strategy<Value = Vec<f64>> {
-    proptest::collection::vec(rate(), 2..=3)
+/// Far worse clocks than there are, but not a half faster than each other: with less no mistake would show.
+fn bad_rates() -> impl Strategy<Value = Vec<f64>> {
+    rates(0.83, 1.22)
 }
 
 /// A calm world with a leader.
@@ -377,7 +380,7 @@ fn settled(seed: u64, rates: &[f64]) -> (World, usize) {
 
 proptest! {
     #[test]
-    fn never_do_two_lead_at_a_time(seed: u64, rates in rates(), weather in prop_oneof![Just(RAIN), Just(STORM)]) {
+    fn never_do_two_lead_at_a_time(seed: u64, rates in bad_rates(), weather in prop_oneof![Just(RAIN), Just(STORM)]) {
         let world = chaos(seed, &rates, weather, Rule::AsSeen);
         prop_assert!(!world.was_split);
         prop_assert!(world.takes > 0);
@@ -385,7 +388,7 @@ proptest! {
     }
 
     #[test]
-    fn a_leader_that_is_killed_is_replaced_within_seventeen_seconds(seed: u64, rates in rates()) {
+    fn a_leader_that_is_killed_is_replaced_within_seventeen_seconds(seed: u64, rates in rates(0.95, 1.05)) {
         let (mut world, leader) = settled(seed, &rates);
         world.suffers_at(world.now, leader, Fate::Killed);
         let took = world.succession(leader, 60 * SECOND);
@@ -394,7 +397,7 @@ proptest! {
     }
 
     #[test]
-    fn a_leader_that_leaves_is_replaced_within_two_seconds(seed: u64, rates in rates()) {
+    fn a_leader_that_leaves_is_replaced_within_two_seconds(seed: u64, rates in rates(0.95, 1.05)) {
         let (mut world, leader) = settled(seed, &rates);
         world.suffers_at(world.now, leader, Fate::Stopped);
         let took = world.succession(leader, 60 * SECOND);
@@ -403,7 +406,7 @@ proptest! {
     }
 
     #[test]
-    fn in_calm_weather_the_first_leader_stays_the_only_one(seed: u64, rates in rates()) {
+    fn in_calm_weather_the_first_leader_stays_the_only_one(seed: u64, rates in rates(0.95, 1.05)) {
         let (mut world, leader) = settled(seed, &rates);
         world.run_until(world.now + 300 * SECOND);
         prop_assert_eq!(world.leaders(), [leader]);
@@ -413,6 +416,6 @@ proptest! {
 
 #[test]
 fn trust_in_the_times_of_the_lease_would_make_two_leaders() {
-    let split = (0..20).filter(|seed| chaos(*seed, &[0.95, 1.05], RAIN, Rule::ByRenewTime).was_split);
+    let split = (0..20).filter(|seed| chaos(*seed, &[0.99, 1.01], RAIN, Rule::ByRenewTime).was_split);
     assert!(split.count() > 0, "the simulation does not find what it is for");
 }
