@@ -120,8 +120,9 @@ impl Elector {
     }
 
     fn tell(&mut self) {
-        match self.candidate.leads_until() {
-            Some(until) => self.setter.lead(until, Instant::now(), Timestamp::now()),
+        let now = Instant::now();
+        match self.candidate.leads_until().filter(|until| now < *until) {
+            Some(until) => self.setter.lead(until, now, Timestamp::now()),
             None => self.setter.follow(self.candidate.other()),
         }
     }

@@ -427,6 +427,21 @@ mod tests {
     }
 
     #[test]
+    fn a_renewal_counts_from_its_beginning_and_what_is_seen_from_its_answer() {
+        let (began, now) = (Instant::now(), Instant::now() + Duration::from_secs(4));
+        let told = |answer| {
+            let mut candidate = Candidate::new("us".to_owned(), Parameters::default(), began);
+            candidate.told(answer, at(began, now), Jitter::NONE);
+            candidate
+        };
+        let leads_until = told(Answer::Written(held_by("us"))).leads_until();
+        assert_eq!(leads_until, Some(began + Duration::from_secs(10)));
+        let follows = told(Answer::Read(Some(held_by("them"))));
+        assert_eq!(follows.decide(Aim::Lead, now + Duration::from_secs(14)), Action::Look);
+        assert_eq!(follows.decide(Aim::Lead, now + Duration::from_secs(15)), Action::Write(Write::Take));
+    }
+
+    #[test]
     fn a_lease_that_vanished_is_not_made_before_its_holder_must_have_noticed() {
         let mut case = Case::new(Some(held_by("them")), 14);
         case.told(Answer::Read(None));

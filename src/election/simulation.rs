@@ -45,20 +45,26 @@ impl Clock {
     fn real(self, instant: Instant) -> RealTime {
         let passed = instant.saturating_duration_since(self.origin).as_secs_f64() / self.rate;
         let real = u64::try_from(Duration::from_secs_f64(passed).as_micros()).unwrap();
-        (real..).find(|real| self.instant(*real) >= instant).unwrap()
+        (real..real + 10).find(|real| self.instant(*real) >= instant).unwrap()
     }
 }
 
-/// How long a message is under way at most, and how many in a hundred get lost.
+/// Of a hundred messages.
 #[derive(Clone, Copy, Debug)]
 struct Weather {
-    delay: RealTime,
     lost: u32,
+    slow: u32,
+    /// So many answers to a leader are the last for a while: the worst moment for it.
+    last: u32,
 }
 
-const CALM: Weather = Weather { delay: SECOND / 10, lost: 0 };
-const STORM: Weather = Weather { delay: 8 * SECOND, lost: 20 };
-const RAIN: Weather = Weather { delay: SECOND, lost: 5 };
+const CALM: Weather = Weather { lost: 0, slow: 0, last: 0 };
+const RAIN: Weather = Weather { lost: 2, slow: 20, last: 10 };
+const STORM: Weather = Weather { lost: 20, slow: 50, last: 3 };
+
+/// At most, for one that is not slow, and for one that is: as long as anybody waits for an answer.
+const QUICK: RealTime = SECOND * 8 / 100;
+const SLOW: RealTime = 5 * SECOND;
 
 /// By what a standby knows that a Lease ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +100,7 @@ enum Fate {
     Killed,
     Stopped,
     Stalled(RealTime),
+    CutOff(RealTime),
     Started,
 }
 
@@ -106,6 +113,8 @@ struct World {
     rule: Rule,
     clocks: Vec<Clock>,
     processes: Vec<Option<Process>>,
+    /// Until when what each of them sends and is sent gets lost.
+    cut_off_until: Vec<RealTime>,
     lease: Option<Lease>,
     /// Whether two led at a time.
     was_split: bool,
@@ -131,6 +140,7 @@ impl World {
             weather,
             rule,
             processes: vec![None; clocks.len()],
+            cut_off_until: vec![0; clocks.len()],
             clocks,
             lease: None,
             was_split: false,
@@ -211,8 +221,12 @@ impl World {
             Some((began, answer)) => {
                 let jitter = Jitter::new(self.random.random_range(-1.0..=1.0));
                 let ended = self.clocks[who].instant(now);
+                let is_written = matches!(answer, Answer::Written(_));
                 process.candidate.told(answer, Call { began, ended }, jitter);
                 process.call = None;
+                if is_written && self.random.random_ratio(self.weather.last, 100) {
+                    self.suffer(who, Fate::CutOff(20 * SECOND));
+                }
             }
         }
         self.go_on(who);
@@ -227,6 +241,7 @@ impl World {
                 self.go_on(who);
             }
             (Fate::Stalled(long), Some(process)) => process.stalled_until = self.now + long,
+            (Fate::CutOff(long), _) => self.cut_off_until[who] = self.now + long,
             (Fate::Started, process @ None) => {
                 let name = super::identity(Some("operator"), self.random.random());
                 let now = self.clocks[who].instant(self.now);
@@ -274,7 +289,7 @@ impl World {
             let limit = process.candidate.give_up_at(now);
             process.candidate.ask();
             self.at(clock.real(limit), Event::GivesUp { who, call });
-            if let Some(arrival) = self.arrival() {
+            if let Some(arrival) = self.arrival(who) {
                 self.at(arrival, Event::Arrives { who, call, write });
             }
             return;
@@ -282,16 +297,17 @@ impl World {
     }
 
     fn carry(&mut self, who: usize, call: u64, answer: Answer) {
-        if let Some(arrival) = self.arrival() {
+        if let Some(arrival) = self.arrival(who) {
             self.at(arrival, Event::Answers { who, call, answer: Box::new(answer) });
         }
     }
 
     /// When a message that is sent now arrives, if it does.
-    fn arrival(&mut self) -> Option<RealTime> {
-        let Weather { delay, lost } = self.weather;
-        let is_lost = self.random.random_ratio(lost, 100);
-        (!is_lost).then(|| self.now + self.random.random_range(0..=delay))
+    fn arrival(&mut self, who: usize) -> Option<RealTime> {
+        let Weather { lost, slow, last: _ } = self.weather;
+        let is_lost = self.random.random_ratio(lost, 100) || self.now < self.cut_off_until[who];
+        let delay = if self.random.random_ratio(slow, 100) { SLOW / 2..=SLOW } else { 0..=QUICK };
+        (!is_lost).then(|| self.now + self.random.random_range(delay))
     }
 
     /// The API server.
@@ -322,17 +338,18 @@ fn ran_out(candidate: &Candidate, wall: Timestamp) -> bool {
 /// Five minutes in which anything may happen to anybody, then a calm one.
 fn chaos(seed: u64, rates: &[f64], weather: Weather, rule: Rule) -> World {
     let mut world = World::new(seed, rates, weather, rule);
-    for _ in 0..world.random.random_range(0..30) {
+    for _ in 0..world.random.random_range(0..40) {
         let time = world.random.random_range(0..300 * SECOND);
         let who = world.random.random_range(0..rates.len());
-        let fate = match world.random.random_range(0..3) {
+        let long = world.random.random_range(0..30 * SECOND);
+        let fate = match world.random.random_range(0..6) {
             0 => Fate::Killed,
             1 => Fate::Stopped,
-            _ => Fate::Stalled(world.random.random_range(0..40 * SECOND)),
+            2 => Fate::Stalled(long),
+            _ => Fate::CutOff(long),
         };
         world.suffers_at(time, who, fate);
-        let later = time + world.random.random_range(0..30 * SECOND);
-        world.suffers_at(later, who, Fate::Started);
+        world.suffers_at(time + long, who, Fate::Started);
     }
     world.run_until(300 * SECOND);
     world.weather = CALM;
@@ -340,12 +357,15 @@ fn chaos(seed: u64, rates: &[f64], weather: Weather, rule: Rule) -> World {
     world
 }
 
-fn rate() -> impl Strategy<Value = f64> {
-    prop_oneof![Just(0.95), Just(1.05), 0.95..1.05]
+/// Two or three clocks that go wrong by so much at most, and often by just that.
+fn rates(slowest: f64, fastest: f64) -> impl Strategy<Value = Vec<f64>> {
+    let rate = prop_oneof![Just(slowest), Just(fastest), slowest..fastest];
+    proptest::collection::vec(rate, 2..=3)
 }
 
-fn rates() -> impl Strategy<Value = Vec<f64>> {
-    proptest::collection::vec(rate(), 2..=3)
+/// Far worse clocks than there are, but not a half faster than each other: with less no mistake would show.
+fn bad_rates() -> impl Strategy<Value = Vec<f64>> {
+    rates(0.83, 1.22)
 }
 
 /// A calm world with a leader.
@@ -360,7 +380,7 @@ fn settled(seed: u64, rates: &[f64]) -> (World, usize) {
 
 proptest! {
     #[test]
-    fn never_do_two_lead_at_a_time(seed: u64, rates in rates(), weather in prop_oneof![Just(RAIN), Just(STORM)]) {
+    fn never_do_two_lead_at_a_time(seed: u64, rates in bad_rates(), weather in prop_oneof![Just(RAIN), Just(STORM)]) {
         let world = chaos(seed, &rates, weather, Rule::AsSeen);
         prop_assert!(!world.was_split);
         prop_assert!(world.takes > 0);
@@ -368,7 +388,7 @@ proptest! {
     }
 
     #[test]
-    fn a_leader_that_is_killed_is_replaced_within_seventeen_seconds(seed: u64, rates in rates()) {
+    fn a_leader_that_is_killed_is_replaced_within_seventeen_seconds(seed: u64, rates in rates(0.95, 1.05)) {
         let (mut world, leader) = settled(seed, &rates);
         world.suffers_at(world.now, leader, Fate::Killed);
         let took = world.succession(leader, 60 * SECOND);
@@ -377,7 +397,7 @@ proptest! {
     }
 
     #[test]
-    fn a_leader_that_leaves_is_replaced_within_two_seconds(seed: u64, rates in rates()) {
+    fn a_leader_that_leaves_is_replaced_within_two_seconds(seed: u64, rates in rates(0.95, 1.05)) {
         let (mut world, leader) = settled(seed, &rates);
         world.suffers_at(world.now, leader, Fate::Stopped);
         let took = world.succession(leader, 60 * SECOND);
@@ -386,7 +406,7 @@ proptest! {
     }
 
     #[test]
-    fn in_calm_weather_the_first_leader_stays_the_only_one(seed: u64, rates in rates()) {
+    fn in_calm_weather_the_first_leader_stays_the_only_one(seed: u64, rates in rates(0.95, 1.05)) {
         let (mut world, leader) = settled(seed, &rates);
         world.run_until(world.now + 300 * SECOND);
         prop_assert_eq!(world.leaders(), [leader]);
@@ -396,6 +416,6 @@ proptest! {
 
 #[test]
 fn trust_in_the_times_of_the_lease_would_make_two_leaders() {
-    let split = (0..20).filter(|seed| chaos(*seed, &[0.95, 1.05], RAIN, Rule::ByRenewTime).was_split);
+    let split = (0..20).filter(|seed| chaos(*seed, &[0.99, 1.01], RAIN, Rule::ByRenewTime).was_split);
     assert!(split.count() > 0, "the simulation does not find what it is for");
 }
