@@ -6,14 +6,29 @@ use std::{
     time::Duration,
 };
 
+use futures::channel::mpsc;
 use jiff::Timestamp;
-use kube::{Client, runtime::events::Recorder};
+use kube::{
+    Client,
+    runtime::events::{Recorder, Reporter},
+};
 use tokio::sync::watch;
 
 use crate::{
-    api::names, backoff::Jitter, election::Leadership, forbidden_env::ForbiddenEnv, gates::Gates,
-    heartbeats::Heartbeats, image_check::Answers, lock::lock, memory::Memory, readiness::Pending,
-    reference_cache::ReferenceCache, references::HashKey, stores::Stores, waker::Waker,
+    api::names,
+    backoff::Jitter,
+    election::Leadership,
+    forbidden_env::ForbiddenEnv,
+    gates::Gates,
+    heartbeats::Heartbeats,
+    image_check::Answers,
+    lock::lock,
+    memory::Memory,
+    readiness::Pending,
+    reference_cache::ReferenceCache,
+    references::HashKey,
+    stores::Stores,
+    waker::{Target, Waker},
 };
 
 /// Tells the time; an argument, so that tests have their own.
@@ -90,21 +105,22 @@ pub struct Context {
 }
 
 impl Context {
-    /// Puts the parts together, with nothing remembered.
+    /// Puts the parts together, with nothing remembered. What it wants to have visited comes out of the receiver.
     pub fn new(
         client: Client,
         stores: Stores,
         settings: Settings,
         clock: Clock,
-        recorder: Recorder,
         hash_key: Option<HashKey>,
-        waker: Waker,
         registration: Option<Registrar>,
         leadership: Leadership,
-    ) -> Self {
+    ) -> (Self, mpsc::UnboundedReceiver<Target>) {
+        let reporter = Reporter { controller: names::FIELD_MANAGER.to_owned(), instance: None };
+        let recorder = Recorder::new(client.clone(), reporter);
+        let (waker, woken) = Waker::new();
         let gates = Gates::new(stores.classes.clone(), waker.clone());
         let heartbeats = Heartbeats::new(settings.heartbeat);
-        Self {
+        let context = Self {
             client,
             stores,
             settings,
@@ -120,7 +136,8 @@ impl Context {
             leadership,
             pending: Pending::new(Stores::KINDS),
             memories: Mutex::default(),
-        }
+        };
+        (context, woken)
     }
 
     /// The present.

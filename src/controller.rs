@@ -180,14 +180,15 @@ pub async fn run(
             let ctx = Arc::clone(&of_gone);
             async move {
                 match result {
-                    // What was told where it happened.
-                    Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
                     // A child of a workspace that is gone. Who does not lead cleans up when it begins to.
                     Err(controller::Error::ObjectNotFound(gone)) if ctx.leadership.is_leading() => {
                         leftovers::clean(&ctx, gone.namespace.as_deref().unwrap_or_default(), &gone.name)
                             .await;
                     }
-                    Err(controller::Error::ObjectNotFound(_)) => {}
+                    // What was told where it happened.
+                    Ok(_)
+                    | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {
+                    }
                     Err(error) => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
                     }

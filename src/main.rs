@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Some(Command::Crd { dir }) => print_crds(dir.as_deref()),
-        Some(Command::Run(args)) => operate(args).await,
+        Some(Command::Run(args)) => operate(*args).await,
         None => operate(cli.run).await,
     };
     match result {

@@ -8,14 +8,11 @@ use std::{
 
 use futures::channel::mpsc;
 use jiff::Timestamp;
-use kube::{
-    Client,
-    runtime::events::{Recorder, Reporter},
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use kube::Client;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::names,
     certificates::{self, Keeper},
     classes,
     context::{Context, Registrar, Settings},
@@ -25,7 +22,7 @@ use crate::{
     readiness::Pending,
     registration::{self, Endpoint, Peers},
     server, silence,
-    waker::{Target, Waker},
+    waker::Target,
 };
 
 /// What to run.
@@ -68,6 +65,9 @@ pub enum Error {
     /// The health port could not be had.
     #[error(transparent)]
     Server(#[from] server::Error),
+    /// A part of it broke off.
+    #[error("a part of the operator broke off")]
+    Broken(#[from] tokio::task::JoinError),
     /// Another operator may lead by now.
     #[error("the Lease was lost: another operator may lead by now")]
     LeaseLost,
@@ -95,56 +95,52 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
         None => (Leadership::always(), None),
     };
     let (stores, writers) = controller::caches();
-    let reporter = Reporter { controller: names::FIELD_MANAGER.to_owned(), instance: None };
-    let recorder = Recorder::new(client.clone(), reporter);
-    let (waker, woken) = Waker::new();
+    let registrar = port.as_ref().map(Port::registrar);
     let clock = Arc::new(Timestamp::now);
-    let context = Context::new(
-        client.clone(),
-        stores,
-        settings,
-        clock,
-        recorder,
-        key,
-        waker,
-        port.as_ref().map(Port::registrar),
-        leadership.clone(),
-    );
+    let (context, woken) =
+        Context::new(client.clone(), stores, settings, clock, key, registrar, leadership.clone());
     let context = Arc::new(context);
 
-    let tasks = TaskTracker::new();
-    let failed = CancellationToken::new();
-    let pending = context.pending.clone();
-    let serving = listen.map(|address| {
-        let (stop, failed) = (stop.clone(), failed.clone());
-        tasks.spawn(async move {
-            let result = server::serve(address, pending, stop.cancelled_owned()).await;
-            if result.is_err() {
-                failed.cancel();
-            }
-            result
-        })
-    });
+    // They end with this function, however that ends.
+    let mut tasks: JoinSet<Result<(), Error>> = JoinSet::new();
+    if let Some(address) = listen {
+        let serving = server::serve(address, context.pending.clone(), stop.clone().cancelled_owned());
+        tasks.spawn(async move { serving.await.map_err(Error::Server) });
+    }
     if let Some(port) = port {
-        tasks.spawn(port.serve(Arc::clone(&context), stop.clone()));
+        let serving = port.serve(Arc::clone(&context), stop.clone());
+        tasks.spawn(async move {
+            serving.await;
+            Ok(())
+        });
     }
     // The Lease is given back only after the last write.
     let written = CancellationToken::new();
     if let Some((election, setter)) = election.zip(setter) {
-        tasks.spawn(election::run(client, election, setter, written.clone()));
+        let standing = election::run(client, election, setter, written.clone());
+        tasks.spawn(async move {
+            standing.await;
+            Ok(())
+        });
     }
-    tasks.close();
-    let result = tokio::select! {
+    let mut result = tokio::select! {
         result = lead(&context, writers, woken, &stop) => result,
-        () = failed.cancelled() => Ok(()),
+        failed = failure(&mut tasks) => failed,
     };
     stop.cancel();
     written.cancel();
-    tasks.wait().await;
-    match serving {
-        Some(serving) => serving.await.unwrap_or(Ok(())).map_err(Error::Server).and(result),
-        None => result,
+    while let Some(ended) = tasks.join_next().await {
+        result = result.and(ended.unwrap_or_else(|broken| Err(broken.into())));
     }
+    result
+}
+
+/// The first failure of a task. What ends in order is no reason to end.
+async fn failure(tasks: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    std::future::pending().await
 }
 
 /// Fills the caches, and writes once it leads. Whatever is being written when that ends is given up.

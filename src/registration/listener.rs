@@ -10,9 +10,12 @@ use std::{
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::lock::lock;
 
@@ -42,7 +45,8 @@ pub async fn serve(
 ) {
     let acceptor = TlsAcceptor::from(tls);
     let connections = Connections::default();
-    let tasks = TaskTracker::new();
+    // They end with this function, however that ends.
+    let mut tasks = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -56,6 +60,7 @@ pub async fn serve(
                 continue;
             }
         };
+        while tasks.try_join_next().is_some() {}
         let Some(place) = connections.admit(peer) else { continue };
         let (acceptor, endpoint, stop) = (acceptor.clone(), Arc::clone(&endpoint), stop.clone());
         tasks.spawn(async move {
@@ -63,8 +68,7 @@ pub async fn serve(
             drop(place);
         });
     }
-    tasks.close();
-    let _ = tokio::time::timeout(FAREWELL, tasks.wait()).await;
+    let _ = tokio::time::timeout(FAREWELL, tasks.join_all()).await;
 }
 
 async fn connection(

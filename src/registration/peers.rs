@@ -105,15 +105,18 @@ impl Peers {
         {
             return Some(client.clone());
         }
+        // The connector names the protocols itself.
+        let mut tls = (*trust).clone();
+        tls.alpn_protocols.clear();
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config((*trust).clone())
+            .with_tls_config(tls)
             .https_only()
             .with_server_name_resolver(FixedServerNameResolver::new(self.name.clone()?))
             .enable_http1()
             .build();
         let made = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_mins(1))
             .build(connector);
         *client = Some((trust, made.clone()));
         Some(made)

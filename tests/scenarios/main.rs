@@ -62,6 +62,7 @@ mod overlay;
 mod references;
 mod registration;
 mod registration_midway;
+mod replicas;
 mod restart;
 mod restart_midway;
 mod rollout;

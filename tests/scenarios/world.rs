@@ -1,6 +1,6 @@
 //! The ground a scenario stands on: an API server, a namespace of its own, an operator, and a user's hands.
 
-use std::{fmt::Debug, net::TcpListener, path::Path, sync::Arc, time::Duration};
+use std::{fmt::Debug, net::TcpListener, num::NonZeroU16, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
@@ -23,6 +23,7 @@ use workspace_operator::{
     api::{ConditionType, IncarnationNumber, Reason, Workspace, names},
     certificates::Source,
     context::Settings,
+    election::{self, Election, Parameters},
     run::{self, Options, Registration},
 };
 
@@ -52,6 +53,8 @@ pub struct World {
     pub restart_on_reference_change: bool,
     /// Where programs register: the port outlives the operator.
     pub registration: Registration,
+    /// Whether operators stand for election.
+    pub elects: bool,
     /// Every Pod of the namespace that was ever seen.
     pub pods: PodHistory,
     /// Every call of the operator.
@@ -122,6 +125,7 @@ impl World {
             settings,
             restart_on_reference_change: true,
             registration: registration(),
+            elects: false,
             pods,
             operator_client,
             log,
@@ -155,20 +159,33 @@ impl World {
 
     /// Starts a second operator, which nobody stops before the end.
     pub fn start_another_operator(&self) -> JoinHandle<Result<(), run::Error>> {
+        self.start_replica(registration())
+    }
+
+    /// The same, with the port where programs reach it.
+    pub fn start_replica(&self, registration: Registration) -> JoinHandle<Result<(), run::Error>> {
         tokio::spawn(run::run(
             self.operator_client.clone(),
-            self.options(registration()),
+            self.options(registration),
             CancellationToken::new(),
         ))
     }
 
     fn options(&self, registration: Registration) -> Options {
+        let address = registration.listener.local_addr().unwrap().to_string();
+        let election = self.elects.then(|| Election {
+            namespace: self.namespace.clone(),
+            name: names::OPERATOR.to_owned(),
+            identity: election::identity(Some("operator"), rand::random()),
+            address: Some(address),
+            parameters: Parameters::of_lease(NonZeroU16::new(3).unwrap()),
+        });
         Options {
             settings: self.settings.clone(),
             restart_on_reference_change: self.restart_on_reference_change,
             hash_key_namespace: self.namespace.clone(),
             registration: Some(registration),
-            election: None,
+            election,
             listen: None,
         }
     }
@@ -392,7 +409,7 @@ impl IsWatch for test_apiserver::Verb {
 }
 
 /// A registration port of its own.
-fn registration() -> Registration {
+pub fn registration() -> Registration {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let names = vec!["127.0.0.1".to_owned()];

@@ -1,0 +1,86 @@
+//! Several replicas: one leads and writes; any of them registers programs, and passes heartbeats on.
+
+use http::StatusCode;
+use k8s_openapi::api::coordination::v1::Lease;
+use serde_json::json;
+use workspace_operator::api::{ConditionType, names};
+
+use crate::{
+    program::Program,
+    registration::required,
+    world::{IMAGE, World, registration, starts, told},
+};
+
+scenarios!(
+    any_replica_registers_and_passes_heartbeats_on,
+    when_the_leader_stops_the_other_goes_on_and_restarts_nobody,
+    when_the_leader_dies_the_other_goes_on,
+);
+
+/// The identity that holds the Lease.
+async fn leader(world: &World) -> Option<String> {
+    let lease = world.api::<Lease>().get_opt(names::OPERATOR).await.unwrap()?;
+    lease.spec?.holder_identity.filter(|holder| !holder.is_empty())
+}
+
+/// Starts the world's operator as the leader.
+async fn lead(world: &mut World) -> String {
+    world.stop_operator().await;
+    world.elects = true;
+    world.start_operator();
+    world.eventually("somebody leads", || leader(world)).await
+}
+
+async fn any_replica_registers_and_passes_heartbeats_on(mut world: World) {
+    lead(&mut world).await;
+    let other = registration();
+    let replica = world.start_replica(other.clone());
+    world.create("x", required()).await;
+    let program = Program::of(&world, "x", "a").await.speaking_to(&other.url);
+    program.registers(&world).await;
+    world.ready("x").await;
+    world
+        .eventually("the heartbeat reaches the leader", || async {
+            (program.beat(json!({"busy": true, "message": "at work"})).await.0 == StatusCode::OK)
+                .then_some(())
+        })
+        .await;
+    let busy = world
+        .until("x", "busy", |workspace| {
+            workspace.status.as_ref().is_some_and(|status| status.activity.is_some())
+        })
+        .await;
+    let activity = busy.status.unwrap().activity.unwrap();
+    assert_eq!(activity.message.as_deref(), Some("at work"));
+    let stranger = program.restarted("b");
+    assert_eq!(stranger.beat(json!({})).await, (StatusCode::CONFLICT, json!({"error": "register first"})));
+    assert_eq!(program.with_token("none").beat(json!({})).await.0, StatusCode::UNAUTHORIZED);
+    replica.abort();
+}
+
+async fn when_the_leader_stops_the_other_goes_on_and_restarts_nobody(mut world: World) {
+    let first = lead(&mut world).await;
+    let replica = world.start_another_operator();
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
+    world.stop_operator().await;
+    world.eventually("another leads", || async { leader(&world).await.filter(|now| *now != first) }).await;
+    world.create("y", json!({"image": IMAGE})).await;
+    world.ready("y").await;
+    let untouched = world.get("x").await;
+    assert_eq!((starts(&untouched), told(&untouched, ConditionType::Ready).as_str()), (1, "True/Running"));
+    replica.abort();
+}
+
+async fn when_the_leader_dies_the_other_goes_on(mut world: World) {
+    let first = lead(&mut world).await;
+    let replica = world.start_another_operator();
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
+    world.kill_operator().await;
+    world.eventually("another leads", || async { leader(&world).await.filter(|now| *now != first) }).await;
+    world.create("y", json!({"image": IMAGE})).await;
+    world.ready("y").await;
+    assert_eq!(world.pods.started("x"), 1);
+    replica.abort();
+}
