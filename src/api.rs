@@ -6,6 +6,7 @@ pub mod class_status;
 pub mod condition;
 mod core_rules;
 pub mod crd;
+pub mod idle;
 pub mod incarnation;
 pub mod names;
 pub mod pattern;

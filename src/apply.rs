@@ -4,6 +4,7 @@ pub mod children;
 pub mod network_policy;
 pub mod pod;
 pub mod status;
+pub mod workspace;
 
 use crate::{api::names, situation::Refusal};
 use kube::api::{DeleteParams, PatchParams, PostParams, Preconditions};

@@ -17,6 +17,9 @@
 //! | running | serving, accepted, its turn promised | write the place down, confirm it, record the stop, delete |
 //! | running | ours, its stop recorded for a rollout | delete |
 //! | running | not serving, restart or inputs due | record the stop, delete: the way out of a bad start |
+//! | running | ours, inputs due, its program busy | rest until it is idle, if the strategy says so |
+//! | running | ours, as wanted, idle for too long | look once more; still so: hold it |
+//! | held for being idle | ours, its program active | take the hold away |
 //! | running | ours, as wanted | rest |
 //! | running | not in the cache | ask the API server |
 //! | running | gone, its stop recorded | claim the next number |
@@ -27,6 +30,7 @@
 
 mod change;
 mod claim;
+pub(crate) mod idle;
 mod step;
 
 pub use step::{Rest, Step, Waiting};
@@ -63,6 +67,7 @@ pub fn decide(s: &Situation) -> Step {
     match (&s.desired.run, &s.pod) {
         (_, PodState::Former) => Step::Rest(Rest::Former),
         (_, PodState::Ours(pod)) if pod.view.is_terminating() => Step::Rest(Rest::Stopping),
+        (Run::Suspended(why), pod) if idle::is_over(s, why, pod) => Step::Wake,
         (Run::Suspended(why), PodState::Ours(pod)) => stop(s, pod, StopCause::Suspended, why.message.clone()),
         (Run::Suspended(why), PodState::Gone) => Step::Rest(Rest::Suspended(why.clone())),
         (Run::Suspended(why), PodState::Absent) if s.incarnation().is_none() || is_suspended(s) => {
@@ -107,11 +112,18 @@ fn running(s: &Situation, pod: &PodFacts) -> Step {
         // What it was stopped for has gone, and another operator may be about to delete it.
         (None, _) if is_stopped && blocked(s).is_none() => Step::Delete { uid: pod.view.uid().to_owned() },
         (None, Some(cause)) => lost(s, cause, || Step::Delete { uid: pod.view.uid().to_owned() }),
-        (None, None) => Step::Rest(Rest::Settled(blocked(s).map(Waiting::Blocked))),
+        (None, None) => {
+            idle::step(s, pod).unwrap_or_else(|| Step::Rest(Rest::Settled(blocked(s).map(Waiting::Blocked))))
+        }
         (Some(Change { cause: StopCause::InputsChanged | StopCause::Rollout, what }), None)
             if waits_for_restart(s) && !is_stopped =>
         {
             Step::Rest(Rest::Settled(Some(Waiting::Strategy { what })))
+        }
+        (Some(Change { cause: StopCause::InputsChanged | StopCause::Rollout, what }), None)
+            if !is_stopped && let Some(until) = idle::undisturbed_until(s, pod) =>
+        {
+            Step::Rest(Rest::Settled(Some(Waiting::Idle { what, until })))
         }
         (Some(change), _) => replace(s, pod, change),
     }

@@ -79,14 +79,17 @@ fn is_good(type_: ConditionType, status: &str) -> bool {
 fn is_trouble(type_: ConditionType, reason: &str) -> bool {
     let calm = [
         "AwaitingReadiness",
+        "AwaitingRegistration",
         "VolumePending",
         "Stopping",
         "Stopped",
         "Held",
+        "Idle",
         "Terminating",
         "Progressing",
         "CheckingImage",
         "AwaitingRestart",
+        "AwaitingIdle",
         "AwaitingRollout",
         "RollingOut",
     ];

@@ -60,6 +60,7 @@ pub(crate) fn situation(spec: Value, status: WorkspaceStatus) -> Situation {
         made: None,
         is_live: false,
         verdict: None,
+        look: None,
         turn: None,
         refusal: None,
         in_place: None,
@@ -106,6 +107,7 @@ pub(crate) fn ours(number: i64, claim: Option<Claim>, health: Health) -> PodStat
         health,
         registration: Registration::NotRequired,
         pulse: None,
+        looked: None,
         resize: Resize::None,
     }))
 }

@@ -5,7 +5,12 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{backoff::after, lock::lock, registration::Beat};
+use crate::{
+    api::{WorkspaceStatus, status::ActivityState},
+    backoff::after,
+    lock::lock,
+    registration::Beat,
+};
 
 /// So many intervals without a word are silence.
 const PATIENCE: u32 = 3;
@@ -29,8 +34,10 @@ struct Heard {
 /// What is known of a program from its heartbeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulse {
-    /// When it was heard last.
-    pub last: Timestamp,
+    /// When it was heard last by this process.
+    pub heard: Option<Timestamp>,
+    /// From when on silence counts: when it was heard last, or when this process began to listen.
+    pub since: Timestamp,
     pub doing: Doing,
     pub message: Option<String>,
     pub is_silent: bool,
@@ -66,6 +73,18 @@ impl Doing {
         }
     }
 
+    /// What it does by `status`, if that speaks of the Pod with this UID. So nobody's idle time begins anew with another
+    /// leader.
+    pub fn told(status: &WorkspaceStatus, uid: &str) -> Self {
+        let is_its = status.incarnation.as_ref().and_then(|one| one.pod_uid.as_deref()) == Some(uid);
+        let activity = status.activity.as_ref().filter(|_| is_its);
+        match activity.and_then(|activity| Some((activity.state, activity.since.as_ref()?.0))) {
+            Some((ActivityState::Busy, since)) => Self::Busy { since },
+            Some((ActivityState::Idle, since)) => Self::Idle { since },
+            Some((ActivityState::Silent, _)) | None => Self::Unknown,
+        }
+    }
+
     fn is_same_state(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
@@ -79,6 +98,8 @@ pub struct Speaker<'a> {
     pub namespace: &'a str,
     /// The workspace.
     pub name: &'a str,
+    /// What it did by the last word on it.
+    pub before: Doing,
 }
 
 impl Heartbeats {
@@ -98,7 +119,8 @@ impl Heartbeats {
         let entry = heard.entry(speaker.uid.to_owned()).or_insert_with(|| Heard::of(speaker, now));
         let doing = entry.pulse.doing.after(beat, now);
         let is_news = entry.is_told_silent || !doing.is_same_state(entry.pulse.doing);
-        entry.pulse = Pulse { last: now, doing, message: beat.message.clone(), is_silent: false };
+        let message = beat.message.clone();
+        entry.pulse = Pulse { heard: Some(now), since: now, doing, message, is_silent: false };
         entry.is_told_silent = false;
         is_news
     }
@@ -133,7 +155,7 @@ impl Heartbeats {
     }
 
     fn is_silent(&self, pulse: &Pulse, now: Timestamp) -> bool {
-        now >= after(pulse.last, self.interval * PATIENCE)
+        now >= after(pulse.since, self.interval * PATIENCE)
     }
 }
 
@@ -142,7 +164,7 @@ impl Heard {
         Self {
             namespace: speaker.namespace.to_owned(),
             name: speaker.name.to_owned(),
-            pulse: Pulse { last: now, doing: Doing::Unknown, message: None, is_silent: false },
+            pulse: Pulse { heard: None, since: now, doing: speaker.before, message: None, is_silent: false },
             is_told_silent: false,
         }
     }
@@ -158,7 +180,7 @@ mod tests {
         registration::Process,
     };
 
-    const X: Speaker<'_> = Speaker { uid: "1", namespace: "ns", name: "x" };
+    const X: Speaker<'_> = Speaker { uid: "1", namespace: "ns", name: "x", before: Doing::Unknown };
 
     fn beat(busy: Option<bool>, activity: Option<i64>) -> Beat {
         Beat { process: Process::of("a"), busy, activity: activity.map(at), message: None }
@@ -187,6 +209,22 @@ mod tests {
         assert!(!heartbeats.pulse(X, at(1000)).is_silent);
         assert!(!heartbeats.pulse(X, at(1089)).is_silent);
         assert!(heartbeats.pulse(X, at(1090)).is_silent);
+    }
+
+    #[test]
+    fn another_leader_goes_on_from_what_status_tells_and_has_heard_nothing() {
+        let status = |uid: &str| -> WorkspaceStatus {
+            serde_json::from_value(serde_json::json!({"incarnation": {"number": 1, "podUID": uid},
+                "activity": {"state": "Idle", "since": "2026-01-01T12:00:00Z"}}))
+            .unwrap()
+        };
+        assert_eq!(Doing::told(&status("2"), "1"), Doing::Unknown, "that is of another start");
+        let before = Doing::told(&status("1"), "1");
+        let heartbeats = heartbeats();
+        let pulse = heartbeats.pulse(Speaker { before, ..X }, at(60));
+        assert_eq!((pulse.heard, pulse.doing), (None, Doing::Idle { since: now() }));
+        assert!(!heartbeats.note(X, &beat(Some(false), None), at(61)), "it does what it did");
+        assert_eq!(heartbeats.pulse(X, at(61)).doing, Doing::Idle { since: now() });
     }
 
     #[test]

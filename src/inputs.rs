@@ -160,6 +160,7 @@ fn fields(spec: &WorkspaceSpec) -> Vec<(&'static str, Value)> {
         update_strategy: _,
         progress_deadline_seconds: _,
         registration,
+        idle: _,
         termination_grace_period_seconds,
         service_account_name,
         pod_template,

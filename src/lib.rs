@@ -32,6 +32,7 @@ pub mod gates;
 pub mod hash_key;
 pub mod health;
 pub mod heartbeats;
+pub mod idle_probe;
 pub mod image_check;
 pub mod inputs;
 pub mod leftovers;

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use crate::{
     api::{IncarnationNumber, RestartTime, Workspace, status::ClassRef},
     backoff::{self, Jitter, after},
-    situation::{Refusal, Situation},
+    situation::{Looked, Refusal, Situation},
     view::NetworkPolicyView,
 };
 
@@ -44,6 +44,8 @@ pub struct Memory {
     pub metadata: Option<Refused<String>>,
     /// The probe Pod we made, which the cache may not have yet.
     pub probe: Option<Asked>,
+    /// What came of asking the Pod with this UID for its activity.
+    pub looked: Option<(String, Looked)>,
     /// Failed passes.
     pub retry: Option<Retry>,
 }

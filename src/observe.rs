@@ -5,7 +5,7 @@ mod pod;
 mod references;
 mod volume;
 
-pub(crate) use pod::facts;
+pub(crate) use pod::{facts, listen};
 pub use pod::read_pod;
 pub use volume::of_claim;
 
@@ -56,6 +56,7 @@ pub async fn situation(ctx: &Context, workspace: &Workspace, memory: &Memory) ->
         made: memory.made,
         is_live: false,
         verdict: None,
+        look: None,
         turn: None,
         refusal: None,
         in_place: None,

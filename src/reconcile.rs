@@ -8,22 +8,28 @@ use kube::{Api, ResourceExt};
 use crate::{
     api::Workspace,
     apply::{self, Made, pod::Deleted},
+    backoff::after,
     build::{self, Owner},
     context::Context,
     decide::{Rest, Step, decide},
     error::{Error, Retry},
-    events, image_check,
+    events, idle_probe, image_check,
     memory::{Candidate, Memory, Refused},
     observe,
-    resolve::Effective,
+    resolve::{
+        Effective,
+        activity::{IdleStop, Source},
+    },
     rest::{self, Shape},
     rollout::{self, Asker},
-    situation::{PodState, Situation, Turn, Verdict, VolumeState},
+    situation::{Look, Looked, PodState, Situation, Turn, Verdict, VolumeState},
     status,
     stores::Stores,
     timers, verify,
 };
 
+/// How soon a program is asked for its activity once more.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// How long an event may take.
 const EVENT_PATIENCE: Duration = Duration::from_secs(2);
 /// More steps than any sound pass takes: a net under a loop that would not end.
@@ -112,6 +118,9 @@ impl Pass<'_> {
             }
             Step::TakeTurn(asker) => situation.turn = Some(self.take_turn(situation, *asker)),
             Step::ConfirmTurn => situation.turn = Some(self.confirm_turn(situation).await?),
+            Step::Look => self.look(situation).await,
+            Step::Hold { since } => self.set_idle_hold(situation, Some(*since)).await?,
+            Step::Wake => self.set_idle_hold(situation, None).await?,
             Step::Verify => self.verify(situation).await?,
             Step::TakePlace
             | Step::RecordStop(_)
@@ -198,6 +207,49 @@ impl Pass<'_> {
         }
     }
 
+    /// Asks the program when it was active last.
+    async fn look(&mut self, situation: &mut Situation) {
+        let (PodState::Ours(pod), Ok(effective)) = (&mut situation.pod, &situation.desired.effective) else {
+            return;
+        };
+        let Some(IdleStop { source: Source::Probe(probe), .. }) = &effective.idle else { return };
+        let look = match idle_probe::look(&pod.view, probe).await {
+            // Its clock may be ahead of ours.
+            Ok(last) => Look::Active { last: last.min(situation.now) },
+            Err(error) => {
+                tracing::info!(
+                    error = &error as &dyn std::error::Error,
+                    "asking the program for its activity"
+                );
+                Look::Failed
+            }
+        };
+        let before = pod.looked.and_then(|looked| looked.last);
+        let last = match look {
+            Look::Active { last } => Some(last),
+            Look::Failed => before,
+        };
+        let looked = Looked { last, next: after(situation.now, LOOK_AGAIN) };
+        pod.looked = Some(looked);
+        self.memory.looked = Some((pod.view.uid().to_owned(), looked));
+        situation.look = Some(look);
+    }
+
+    async fn set_idle_hold(
+        &mut self,
+        situation: &mut Situation,
+        since: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        let written = apply::workspace::set_idle_hold(&self.ctx.client, &self.workspace, since).await?;
+        tracing::info!(idle = since.is_some(), "changed the hold for want of activity");
+        self.memory.written = Some(Arc::clone(&written));
+        self.workspace = written;
+        let observed = self.observe().await?;
+        *situation = Situation { pod: situation.pod.clone(), look: situation.look, ..observed };
+        observe::listen(self.ctx, situation);
+        Ok(())
+    }
+
     async fn verify(&mut self, situation: &mut Situation) -> Result<(), Error> {
         let (PodState::Ours(pod), Ok(effective)) = (&situation.pod, &situation.desired.effective) else {
             return Ok(());
@@ -227,6 +279,7 @@ impl Pass<'_> {
             situation.verdict = None;
         }
         situation.desired = desired;
+        observe::listen(self.ctx, situation);
         Ok(())
     }
 

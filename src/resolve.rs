@@ -1,6 +1,7 @@
 //! Pure: a Workspace, its class and what surrounds it, parsed once into what is wanted. After this step there are
 //! no raw strings to check and no defaults to remember.
 
+pub mod activity;
 pub mod class;
 pub mod desired;
 pub mod draft;

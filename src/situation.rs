@@ -34,6 +34,8 @@ pub struct Situation {
     /// Whether `pod` and `status` were read from the API server in this pass.
     pub is_live: bool,
     pub verdict: Option<Verdict>,
+    /// What came of asking the program for its activity in this pass.
+    pub look: Option<Look>,
     /// What the rollout gate said to a change from outside.
     pub turn: Option<Turn>,
     /// The API server's "no" to the Pod of the newest claim, or to what it needs.
@@ -67,6 +69,8 @@ pub struct PodFacts {
     pub registration: Registration,
     /// What its program says of itself; none before it registered.
     pub pulse: Option<Pulse>,
+    /// What came of asking it before.
+    pub looked: Option<Looked>,
     pub resize: Resize,
 }
 
@@ -109,6 +113,25 @@ pub enum Verdict {
         until: Timestamp,
     },
     Declined(Refusal),
+}
+
+/// What came of asking a program when it was active last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    Active {
+        last: Timestamp,
+    },
+    /// It gave no answer, or none that could be read. That says nothing of its activity.
+    Failed,
+}
+
+/// What is remembered of asking it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// Its last activity, by the newest answer.
+    pub last: Option<Timestamp>,
+    /// When it may be asked again.
+    pub next: Timestamp,
 }
 
 /// What the gate said to a change that comes from outside the workspace.

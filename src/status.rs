@@ -19,7 +19,7 @@ use crate::{
         ConditionType, WorkspaceStatus,
         status::{Activity, ActivityState, Failures, Stop, StopCause},
     },
-    decide::Step,
+    decide::{Rest, Step, Waiting},
     failure::{self, whole_seconds},
     heartbeats::Doing,
     situation::{PodState, Situation},
@@ -36,6 +36,7 @@ pub fn compute(s: &Situation, step: &Step) -> WorkspaceStatus {
         last_handled_restart_at: s.status.last_handled_restart_at,
         scheduled_restart_at: s.desired.restart.scheduled,
         address: address(s),
+        awaiting_idle_since: awaiting_idle_since(s, step),
         activity: activity(s, step),
         failures: None,
     };
@@ -101,6 +102,17 @@ fn failures(s: &Situation, step: &Step, status: &WorkspaceStatus) -> Option<Fail
     }
 }
 
+/// How long it waits counts from the first change that does.
+fn awaiting_idle_since(s: &Situation, step: &Step) -> Option<Time> {
+    match step {
+        Step::Rest(Rest::Settled(Some(Waiting::Idle { .. }))) => {
+            Some(s.status.awaiting_idle_since.clone().unwrap_or_else(|| Time(whole_seconds(s.now))))
+        }
+        Step::Rest(_) | Step::Claim(..) => None,
+        _ => s.status.awaiting_idle_since.clone(),
+    }
+}
+
 /// What the program of the running Pod does; none where it can't tell.
 fn activity(s: &Situation, step: &Step) -> Option<Activity> {
     if matches!(step, Step::Claim(..)) {
@@ -108,7 +120,7 @@ fn activity(s: &Situation, step: &Step) -> Option<Activity> {
     }
     let pulse = ours(s)?.pulse.as_ref()?;
     let (state, since) = match pulse.doing {
-        _ if pulse.is_silent => (ActivityState::Silent, pulse.last),
+        _ if pulse.is_silent => (ActivityState::Silent, pulse.since),
         Doing::Unknown => return None,
         Doing::Busy { since } => (ActivityState::Busy, since),
         Doing::Idle { since } => (ActivityState::Idle, since),

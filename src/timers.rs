@@ -6,14 +6,16 @@ use jiff::Timestamp;
 
 use crate::{
     backoff::after,
-    decide::{Rest, Step, Waiting},
+    decide::{self, Rest, Step, Waiting},
     health::{self, Health},
-    situation::{PodState, Situation, VolumeState},
+    situation::{PodFacts, PodState, Situation, VolumeState},
     status,
 };
 
 /// How often is asked again what no watch tells.
 const POLL: Duration = Duration::from_secs(30);
+/// How often is looked whether a program was heard.
+const WORD: Duration = Duration::from_secs(5);
 
 /// The earliest moment at which time alone changes what is to be done or said.
 pub fn next_visit(s: &Situation, step: &Step) -> Option<Timestamp> {
@@ -26,6 +28,7 @@ pub fn next_visit(s: &Situation, step: &Step) -> Option<Timestamp> {
         if let Health::NotReady(cause) = &pod.health {
             times.push(cause.review_at);
         }
+        times.push(idle(s, pod));
         times.push(pod.view.termination_deadline().map(|deadline| after(deadline, health::OVERDUE)));
         times.push(health::creating_since(&pod.view).map(|since| {
             let due = after(since, health::MOUNT_PATIENCE);
@@ -33,6 +36,13 @@ pub fn next_visit(s: &Situation, step: &Step) -> Option<Timestamp> {
         }));
     }
     times.into_iter().flatten().filter(|time| *time > s.now).min()
+}
+
+/// When the program will have been idle for too long. Past that its next word is waited for.
+fn idle(s: &Situation, pod: &PodFacts) -> Option<Timestamp> {
+    let due = decide::idle::due(s, pod)?;
+    let again = pod.looked.map_or_else(|| after(s.now, WORD), |looked| looked.next);
+    Some(if due > s.now { due } else { again })
 }
 
 /// The earlier of two moments, where there are any.
@@ -47,7 +57,7 @@ fn of_rest(s: &Situation, rest: &Rest) -> Option<Timestamp> {
         Rest::Refused(refusal) | Rest::Settled(Some(Waiting::Declined { refusal, .. })) => {
             Some(refusal.retry_at)
         }
-        Rest::Settled(Some(Waiting::Image { until, .. })) => Some(*until),
+        Rest::Settled(Some(Waiting::Image { until, .. } | Waiting::Idle { until, .. })) => Some(*until),
         // An existing claim is nobody's child, and so watched by nobody.
         Rest::Blocked(_) if s.desired.missing.is_some() => poll,
         Rest::Blocked(_) | Rest::Settled(Some(Waiting::Blocked(_))) if s.desired.asks_for_claims => poll,

@@ -133,6 +133,8 @@ words! {
         Stopped,
         /// A hold keeps it stopped.
         Held,
+        /// Nobody used it for a while, and nothing else keeps it stopped.
+        Idle,
         /// Holds on its namespace, and nothing else, keep it stopped.
         NamespaceHeld,
         /// The workspace is being deleted, or a former one of the same name.
@@ -144,6 +146,8 @@ words! {
         RestartDeclined,
         /// The change waits for the next start.
         AwaitingRestart,
+        /// The change waits until the program is idle.
+        AwaitingIdle,
         /// The change waits for its turn in the class's rollout.
         AwaitingRollout,
         /// Its turn in the class's rollout has come.
@@ -198,6 +202,7 @@ impl ConditionType {
                         R::Stopping,
                         R::Stopped,
                         R::Held,
+                        R::Idle,
                         R::Terminating,
                     ],
                 ),
@@ -295,7 +300,7 @@ impl ConditionType {
                 (Unknown, &[R::NoPod]),
             ],
             Self::Suspended => &[
-                (True, &[R::Stopped, R::Held, R::NamespaceHeld]),
+                (True, &[R::Stopped, R::Held, R::Idle, R::NamespaceHeld]),
                 (False, &[R::NotSuspended, R::AwaitingRollout, R::Stopping]),
             ],
             Self::UpToDate => &[
@@ -304,6 +309,7 @@ impl ConditionType {
                     False,
                     &[
                         R::AwaitingRestart,
+                        R::AwaitingIdle,
                         R::AwaitingRollout,
                         R::RollingOut,
                         R::CheckingImage,

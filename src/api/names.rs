@@ -10,6 +10,9 @@ pub const RESTARTED_AT: &str = "workspaces.dev/restartedAt";
 /// actor who holds, the value says why.
 pub const HOLD_PREFIX: &str = "hold.workspaces.dev/";
 
+/// The operator's own hold: nobody uses the workspace.
+pub const IDLE_HOLD: &str = "hold.workspaces.dev/idle";
+
 /// Marks the class that workspaces without a class name get.
 pub const DEFAULT_CLASS: &str = "workspaces.dev/is-default-class";
 

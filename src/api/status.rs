@@ -46,6 +46,10 @@ pub struct WorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
 
+    /// Since when a change waits for the program to be idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaiting_idle_since: Option<Time>,
+
     /// What the program says of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<Activity>,

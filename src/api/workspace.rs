@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    idle::Idle,
     pattern,
     registration::{Registration, RegistrationPolicy},
     status::WorkspaceStatus,
@@ -174,6 +175,10 @@ pub struct WorkspaceSpec {
     /// Boot registration of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Registration>,
+
+    /// When the workspace is stopped because nobody uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Idle>,
 
     /// An existing ServiceAccount of the namespace. Its API token is mounted only where the class lets
     /// `podTemplate.spec.automountServiceAccountToken` ask for it. Default: `default`.
@@ -343,9 +348,16 @@ pub enum ServiceType {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateStrategy {
-    /// Immediate: a changed input restarts at once. OnRestart: it waits for the next start. Default: Immediate.
+    /// Immediate: a changed input restarts at once. OnRestart: it waits for the next start. WhenIdle: it waits until the
+    /// program says that it is idle, which takes `registration.policy: Required`. A restart that a person asks for
+    /// waits for nobody. Default: Immediate.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<UpdateStrategyType>,
+
+    /// Seconds that WhenIdle waits at most. Default: 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 31_536_000))]
+    pub max_delay_seconds: Option<i64>,
 }
 
 /// When a change that needs a new Pod is carried out.
@@ -357,6 +369,8 @@ pub enum UpdateStrategyType {
     Immediate,
     /// With the next start, whatever causes it.
     OnRestart,
+    /// When the program says that it is idle, at most `maxDelaySeconds` later.
+    WhenIdle,
 }
 
 /// Additions to the Pod.

@@ -30,6 +30,12 @@ pub enum Step {
     TakePlace,
     /// Find out whether the place written down is one of those there are.
     ConfirmTurn,
+    /// Ask the program itself when it was active last.
+    Look,
+    /// Keep the workspace stopped from now on: nobody used it since.
+    Hold { since: Timestamp },
+    /// Take the operator's own hold away: it is used, or is not to be stopped for want of that any more.
+    Wake,
     /// Find out whether the successor of a serving Pod could be made.
     Verify,
     /// Write down the stop, and the restart it serves.
@@ -72,6 +78,8 @@ pub enum Rest {
 pub enum Waiting {
     /// For the next start.
     Strategy { what: String },
+    /// For the program to be idle, until then at most.
+    Idle { what: String, until: Timestamp },
     /// For its turn in the rollout.
     Turn { what: String },
     /// For the answer about the image.

@@ -332,7 +332,8 @@ fn what_a_person_changes_asks_nobody() {
 
 #[test]
 fn the_end_of_a_hold_on_the_namespace_asks_the_gate() {
-    let held = Suspension { reason: Reason::Held, is_namespace_s: true, message: "held".into() };
+    let held =
+        Suspension { reason: Reason::Held, is_namespace_s: true, idle_since: None, message: "held".into() };
     let mut s = fresh();
     s.desired.run = Run::Suspended(held.clone());
     let step = decide(&s);

@@ -12,7 +12,7 @@ use crate::{
     context::Context,
     error::Error,
     health,
-    heartbeats::Speaker,
+    heartbeats::{Doing, Pulse, Speaker},
     memory::Memory,
     registration::Registration,
     resize::{self, Resize},
@@ -94,14 +94,39 @@ pub(crate) async fn facts(
         Err(_) => Resize::None,
     };
     let registration = Registration::of(&pod);
-    let pulse = match registration {
+    let pulse = pulse(ctx, situation, &pod, registration);
+    let looked = memory.looked.as_ref().filter(|(uid, _)| uid == pod.uid()).map(|(_, looked)| *looked);
+    Ok(PodFacts { view: pod, number, claim, health, registration, pulse, looked, resize })
+}
+
+/// Hears once more what the program says: it may have spoken while something was being written.
+pub(crate) fn listen(ctx: &Context, situation: &mut Situation) {
+    let PodState::Ours(pod) = &situation.pod else { return };
+    let heard = pulse(ctx, situation, &pod.view, pod.registration);
+    if let PodState::Ours(pod) = &mut situation.pod {
+        pod.pulse = heard;
+    }
+}
+
+/// What is known of a program that registered.
+fn pulse(
+    ctx: &Context,
+    situation: &Situation,
+    pod: &PodView,
+    registration: Registration,
+) -> Option<Pulse> {
+    match registration {
         Registration::Registered { .. } => {
-            let speaker = Speaker { uid: pod.uid(), namespace: &situation.namespace, name: &situation.name };
-            Some(ctx.heartbeats.pulse(speaker, situation.now))
+            let speaker = Speaker {
+                uid: pod.uid(),
+                namespace: &situation.namespace,
+                name: &situation.name,
+                before: Doing::told(&situation.status, pod.uid()),
+            };
+            Some(ctx.heartbeats.pulse(speaker, ctx.now()))
         }
         Registration::NotRequired | Registration::Awaited => None,
-    };
-    Ok(PodFacts { view: pod, number, claim, health, registration, pulse, resize })
+    }
 }
 
 /// A volume that can't be attached shows in events only. They are asked for where containers take long to make.

@@ -18,7 +18,7 @@ use crate::{
     api::{Workspace, names},
     apply,
     context::Context,
-    heartbeats::Speaker,
+    heartbeats::{Doing, Speaker},
     lock::lock,
     stores::Stores,
     view::{Labels, PodView, label},
@@ -194,8 +194,7 @@ impl Endpoint {
     async fn heartbeat(&self, token: &str, beat: &Beat) -> Result<Answer, Answer> {
         let identity = self.identify(token).await?;
         self.spend(&identity)?;
-        if let Some(incarnation) = self.by_caches(&identity, &beat.process) {
-            self.note(&identity, &incarnation.workspace, beat);
+        if let Some(incarnation) = self.by_caches(&identity, beat) {
             return Ok(self.accepted(incarnation));
         }
         let _call = self.calls.acquire().await.map_err(|_| Answer::Unavailable)?;
@@ -203,26 +202,28 @@ impl Endpoint {
         let judged = self.judge(&identity, pod.as_ref(), workspace.as_ref());
         if judged == Err(Answer::Suspended) {
             // It lives, and what it does may yet keep it from being stopped.
-            let name = pod.as_ref().and_then(|pod| label(&pod.metadata, names::WORKSPACE));
-            self.note(&identity, name.unwrap_or_default(), beat);
+            workspace.iter().for_each(|workspace| self.note(&identity, workspace, beat));
         }
         let incarnation = judged?;
         if !pod.is_some_and(|pod| judge::is_registered(&pod, &beat.process)) {
             return Err(Answer::RegisterFirst);
         }
-        self.note(&identity, &incarnation.workspace, beat);
+        workspace.iter().for_each(|workspace| self.note(&identity, workspace, beat));
         Ok(self.accepted(incarnation))
     }
 
-    /// The incarnation of a process that registered, if the caches have it so. They may be late, so that they speak
-    /// against it proves nothing.
-    fn by_caches(&self, identity: &Identity, process: &Process) -> Option<Incarnation> {
+    /// The incarnation of a process that registered, if the caches have it so: then its heartbeat is noted. They may be
+    /// late, so that they speak against it proves nothing.
+    fn by_caches(&self, identity: &Identity, beat: &Beat) -> Option<Incarnation> {
         let pod = Stores::child(&self.ctx.stores.pods, &identity.namespace, &identity.pod)?;
         let name = label(&pod.metadata, names::WORKSPACE)?;
         let workspace = self.ctx.stores.workspaces.get(&ObjectRef::new(name).within(&identity.namespace))?;
         let workspace = workspace.0.as_ref().ok()?;
         let incarnation = self.incarnation(identity, Some(&pod), Some(workspace)).ok()?;
-        judge::is_registered(&pod, process).then_some(incarnation)
+        judge::is_registered(&pod, &beat.process).then(|| {
+            self.note(identity, workspace, beat);
+            incarnation
+        })
     }
 
     /// Who shows `token`, by what the API server said of it before.
@@ -293,10 +294,13 @@ impl Endpoint {
         })
     }
 
-    fn note(&self, identity: &Identity, workspace: &str, beat: &Beat) {
-        let speaker = Speaker { uid: &identity.uid, namespace: &identity.namespace, name: workspace };
+    fn note(&self, identity: &Identity, workspace: &Workspace, beat: &Beat) {
+        let name = workspace.metadata.name.as_deref().unwrap_or_default();
+        let told = workspace.status.as_ref().map(|status| Doing::told(status, &identity.uid));
+        let before = told.unwrap_or(Doing::Unknown);
+        let speaker = Speaker { uid: &identity.uid, namespace: &identity.namespace, name, before };
         if self.ctx.heartbeats.note(speaker, beat, self.ctx.now()) {
-            self.ctx.waker.wake(&identity.namespace, workspace);
+            self.ctx.waker.wake(&identity.namespace, name);
         }
     }
 

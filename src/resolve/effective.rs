@@ -16,7 +16,9 @@ use crate::{
 };
 
 use super::{
-    Blocked, class,
+    Blocked,
+    activity::{self, IdleStop},
+    class,
     draft::Draft,
     template::{self, Found},
     volume::{self, OwnVolume, Volume, VolumeSource},
@@ -33,6 +35,10 @@ pub struct Effective {
     /// What the network policy lets through; none where the operator makes none.
     pub network: Option<Network>,
     pub strategy: UpdateStrategyType,
+    /// How long a change waits at most for the program to be idle, and a drain for it to have finished.
+    pub max_delay: Duration,
+    /// When it is stopped because nobody uses it; none where it never is.
+    pub idle: Option<IdleStop>,
     pub inputs: Inputs,
     /// Hash over what the workspace itself says.
     pub own: String,
@@ -74,7 +80,8 @@ impl Effective {
             })?;
         let service = (!spec.ports.is_empty())
             .then(|| spec.service.as_ref().and_then(|service| service.type_).unwrap_or_default());
-        let strategy = spec.update_strategy.as_ref().and_then(|strategy| strategy.type_).unwrap_or_default();
+        let (strategy, max_delay) = activity::strategy(spec)?;
+        let idle = activity::idle_stop(spec)?;
         let compute = compute(spec)?;
         let (references, pod) = template::finish(draft, found, forbidden)?;
         let of_class = draft.class().map(OfClass::of).unwrap_or_default();
@@ -85,6 +92,8 @@ impl Effective {
             service,
             network: network(draft.class()),
             strategy,
+            max_delay,
+            idle,
             inputs: Inputs::of(spec, of_class, references),
             own: inputs::own_hash(&draft.own),
             compute,

@@ -54,7 +54,7 @@ pub fn merge(old: &[Condition], told: Vec<Told>, generation: Option<i64>, now: T
 pub(super) fn hold_back_ready(s: &Situation, step: &Step, conditions: &mut [Condition]) {
     let waits = match step {
         Step::Rest(Rest::Settled(Some(waiting))) => {
-            !matches!(waiting, Waiting::Strategy { .. } | Waiting::Turn { .. })
+            !matches!(waiting, Waiting::Strategy { .. } | Waiting::Idle { .. } | Waiting::Turn { .. })
         }
         _ => false,
     };
@@ -229,6 +229,10 @@ fn up_to_date(s: &Situation, step: &Step) -> Said {
         Step::Rest(Rest::Settled(Some(waiting))) => match waiting {
             Waiting::Strategy { what } => {
                 no(Reason::AwaitingRestart, &format!("{what}; waits for the next start"))
+            }
+            Waiting::Idle { what, until } => {
+                let message = format!("{what}; waits until the program is idle, at most until {until}");
+                no(Reason::AwaitingIdle, &message)
             }
             Waiting::Turn { what } => {
                 no(Reason::AwaitingRollout, &format!("{what}; {}", ready::awaits_turn(s)))

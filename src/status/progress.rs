@@ -44,7 +44,9 @@ pub(super) fn progress(
                 Some(refusal) => (reconciling_since(s), refusal.message.clone()),
                 None => return Progress::Settled,
             },
-            Some(Waiting::Strategy { .. } | Waiting::Turn { .. }) => return Progress::Settled,
+            Some(Waiting::Strategy { .. } | Waiting::Idle { .. } | Waiting::Turn { .. }) => {
+                return Progress::Settled;
+            }
             Some(Waiting::Image { .. }) => {
                 let message = standing_refusal(s).unwrap_or("the new image is being looked for");
                 (reconciling_since(s), message.to_owned())

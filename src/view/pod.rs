@@ -62,6 +62,8 @@ pub struct Status {
     pub phase: Option<String>,
     pub reason: Option<String>,
     pub message: Option<String>,
+    #[serde(rename = "podIP")]
+    pub pod_ip: Option<String>,
     pub conditions: Vec<Condition>,
     pub container_statuses: Vec<ContainerStatus>,
     pub init_container_statuses: Vec<ContainerStatus>,

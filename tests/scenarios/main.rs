@@ -55,6 +55,8 @@ mod failure;
 mod faults;
 mod forbidden_env;
 mod holds;
+mod idle;
+mod idle_midway;
 mod image_check;
 mod in_place;
 mod network_policy;
