@@ -35,7 +35,7 @@ fn signals_are_passed_on() {
     let signals =
         [Signal::HUP, Signal::INT, Signal::QUIT, Signal::USR1, Signal::USR2, Signal::WINCH, Signal::TERM];
     let script = "for s in HUP INT QUIT USR1 USR2 WINCH; do trap \"echo $s\" $s; done
-        trap 'echo TERM; exit 9' TERM; echo up; while :; do sleep 0.1; done";
+        trap 'echo TERM; exit 9' TERM; echo up; for i in $(seq 600); do sleep 0.1; done";
     let mut agent = Agent::alone(&["--", "sh", "-c", script]);
     assert_eq!(agent.line(), "up");
     for (signal, name) in signals.into_iter().zip(["HUP", "INT", "QUIT", "USR1", "USR2", "WINCH", "TERM"]) {
@@ -55,10 +55,19 @@ fn a_sidecar_ends_well_when_told_to() {
 
 #[test]
 fn orphans_are_reaped() {
-    let script = "for i in 1 2 3 4 5; do (sh -c 'echo $$; exec sleep 0.1' &); done; read wait; exit 4";
-    let mut agent = Agent::alone(&["--", "sh", "-c", script]);
-    let orphans: Vec<String> = (0..5).map(|_| format!("/proc/{}", agent.line())).collect();
-    wait_until("nobody reaps them", || !orphans.iter().any(|orphan| fs::exists(orphan).unwrap()));
+    let folder = tempfile::tempdir().unwrap();
+    let end = folder.path().join("end");
+    let orphan =
+        format!("echo $$; for i in $(seq 600); do [ -e {} ] && exit; sleep 0.1; done", end.display());
+    let script = format!("for i in 1 2 3 4 5; do (sh -c '{orphan}' &); done; read wait; exit 4");
+    let mut agent = Agent::alone(&["--", "sh", "-c", &script]);
+    let orphans: Vec<String> = (0..5).map(|_| agent.line()).collect();
+    let stat = |pid: &String| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let parent = agent.pid().to_string();
+    let is_adopted = |pid: &String| stat(pid).split(' ').nth(3) == Some(parent.as_str());
+    wait_until("the agent does not take them", || orphans.iter().all(is_adopted));
+    fs::write(end, "").unwrap();
+    wait_until("nobody reaps them", || orphans.iter().all(|pid| stat(pid).is_empty()));
     agent.close_stdin();
     assert_eq!(agent.end().0, Some(4), "an orphan's end is not the command's");
 }

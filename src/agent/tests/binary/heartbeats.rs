@@ -119,7 +119,7 @@ fn stale() -> Operator {
 #[test]
 fn a_stale_incarnation_ends_with_its_program() {
     let operator = stale();
-    let script = "trap 'echo told; exit 3' TERM; echo up; while :; do sleep 0.1; done";
+    let script = "trap 'echo told; exit 3' TERM; echo up; for i in $(seq 600); do sleep 0.1; done";
     let mut agent = Agent::registering(&operator, &["--", "sh", "-c", script]);
     assert_eq!(agent.line(), "up");
     assert_eq!(agent.line(), "told");
@@ -132,7 +132,7 @@ fn a_stale_incarnation_ends_with_its_program() {
 #[test]
 fn a_stale_program_that_does_not_end_is_killed_with_all_it_started() {
     let operator = stale();
-    let script = "trap '' TERM; sleep 1000 & echo $!; while :; do wait; done";
+    let script = "trap '' TERM; sleep 60 & echo $!; wait";
     let mut agent = Agent::registering(&operator, &["--grace-seconds", "1", "--", "sh", "-c", script]);
     let child = format!("/proc/{}/stat", agent.line());
     assert_eq!(agent.end().0, Some(78));

@@ -93,7 +93,7 @@ fn files_that_are_not_there_yet_are_waited_for() {
 #[test]
 fn told_to_end_before_it_is_registered_it_ends() {
     let operator = Operator::start(|_, _| Reply::status(503));
-    let agent = Agent::registering(&operator, &["--", "sleep", "1000"]);
+    let agent = Agent::registering(&operator, &["--", "sleep", "60"]);
     operator.call();
     agent.signal(Signal::TERM);
     assert_eq!(agent.end().0, Some(143));
