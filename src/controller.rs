@@ -2,14 +2,14 @@
 
 mod wakes;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         Controller, Predicate, WatchStreamExt,
         controller::{self, Action},
@@ -18,6 +18,7 @@ use kube::{
         watcher,
     },
 };
+use serde::de::DeserializeOwned;
 
 use crate::{
     api::{Workspace, WorkspaceClass, names},
@@ -31,7 +32,7 @@ use crate::{
     references::SourceKind,
     stores::Stores,
     unreadable,
-    view::{NetworkPolicyView, PodView, ServiceView, VolumeClaimView},
+    view::{DisruptionBudgetView, NetworkPolicyView, PodView, ServiceView, VolumeClaimView},
     watch,
 };
 
@@ -59,6 +60,7 @@ pub struct Writers {
     volume_claims: Writer<VolumeClaimView>,
     services: Writer<ServiceView>,
     policies: Writer<NetworkPolicyView>,
+    disruption_budgets: Writer<DisruptionBudgetView>,
     classes: Writer<DeserializeGuard<WorkspaceClass>>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
 }
@@ -71,10 +73,21 @@ pub fn caches() -> (Stores, Writers) {
     let (volume_claims, volume_claims_writer) = reflector::store();
     let (services, services_writer) = reflector::store();
     let (policies, policies_writer) = reflector::store();
+    let (disruption_budgets, disruption_budgets_writer) = reflector::store();
     let (classes, classes_writer) = reflector::store();
     let (namespaces, namespaces_writer) = reflector::store();
     (
-        Stores { workspaces, pods, probes, volume_claims, services, policies, classes, namespaces },
+        Stores {
+            workspaces,
+            pods,
+            probes,
+            volume_claims,
+            services,
+            policies,
+            disruption_budgets,
+            classes,
+            namespaces,
+        },
         Writers {
             workspaces: workspaces_writer,
             pods: pods_writer,
@@ -82,6 +95,7 @@ pub fn caches() -> (Stores, Writers) {
             volume_claims: volume_claims_writer,
             services: services_writer,
             policies: policies_writer,
+            disruption_budgets: disruption_budgets_writer,
             classes: classes_writer,
             namespaces: namespaces_writer,
         },
@@ -95,11 +109,19 @@ pub async fn run(
     woken: impl Stream<Item = ObjectRef<Guarded>> + Send + 'static,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    let Writers { workspaces, pods, probes, volume_claims, services, policies, classes, namespaces } =
-        writers;
+    let Writers {
+        workspaces,
+        pods,
+        probes,
+        volume_claims,
+        services,
+        policies,
+        disruption_budgets,
+        classes,
+        namespaces,
+    } = writers;
     let (client, pending) = (&ctx.client, &ctx.pending);
     let namespace = ctx.settings.namespace.as_deref();
-    let ours = || watch::config(Some(names::WORKSPACE));
     let store = ctx.stores.workspaces.clone();
 
     let main =
@@ -108,42 +130,6 @@ pub async fn run(
     let (in_class, in_namespace) = (store.clone(), store.clone());
     let controller = Controller::for_stream(noting(Arc::clone(&ctx), main).applied_objects(), store)
         .with_config(controller::Config::default().concurrency(ctx.settings.concurrency))
-        .watches_stream(
-            watch::cached(pending, "Pod", watch::scope(client, namespace), ours(), pods).touched_objects(),
-            |pod| by_label(&pod, names::WORKSPACE),
-        )
-        .watches_stream(
-            watch::cached(
-                pending,
-                "probe Pod",
-                watch::scope(client, namespace),
-                watch::config(Some(names::PROBE_FOR)),
-                probes,
-            )
-            .touched_objects(),
-            |probe| by_label(&probe, names::PROBE_FOR),
-        )
-        .watches_stream(
-            watch::cached(
-                pending,
-                "PersistentVolumeClaim",
-                watch::scope(client, namespace),
-                ours(),
-                volume_claims,
-            )
-            .touched_objects(),
-            |claim| by_label(&claim, names::WORKSPACE),
-        )
-        .watches_stream(
-            watch::cached(pending, "Service", watch::scope(client, namespace), ours(), services)
-                .touched_objects(),
-            |service| by_label(&service, names::WORKSPACE),
-        )
-        .watches_stream(
-            watch::cached(pending, "NetworkPolicy", watch::scope(client, namespace), ours(), policies)
-                .touched_objects(),
-            |policy| by_label(&policy, names::WORKSPACE),
-        )
         .watches_stream(
             but_for_status(
                 watch::cached(
@@ -169,6 +155,14 @@ pub async fn run(
         .reconcile_all_on(certificates_changed(&ctx))
         .reconcile_on(woken)
         .graceful_shutdown_on(shutdown);
+    let controller = with_children(controller, &ctx, "Pod", names::WORKSPACE, pods);
+    let controller = with_children(controller, &ctx, "probe Pod", names::PROBE_FOR, probes);
+    let controller =
+        with_children(controller, &ctx, "PersistentVolumeClaim", names::WORKSPACE, volume_claims);
+    let controller = with_children(controller, &ctx, "Service", names::WORKSPACE, services);
+    let controller = with_children(controller, &ctx, "NetworkPolicy", names::WORKSPACE, policies);
+    let controller =
+        with_children(controller, &ctx, "PodDisruptionBudget", names::WORKSPACE, disruption_budgets);
     let controller = match ctx.hash_key {
         Some(_) => with_references(controller, &ctx, namespace),
         None => controller,
@@ -196,6 +190,28 @@ pub async fn run(
             }
         })
         .await;
+}
+
+/// One kind of child, which names its workspace by `label`.
+fn with_children<K>(
+    controller: Controller<Guarded>,
+    ctx: &Context,
+    kind: &'static str,
+    label: &'static str,
+    writer: Writer<K>,
+) -> Controller<Guarded>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let api = watch::scope(&ctx.client, ctx.settings.namespace.as_deref());
+    let children = watch::cached(&ctx.pending, kind, api, watch::config(Some(label)), writer);
+    controller.watches_stream(children.touched_objects(), move |child| by_label(&child, label))
 }
 
 /// Secrets and `ConfigMaps` are watched as metadata only, and nothing of them is kept.

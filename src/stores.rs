@@ -11,7 +11,7 @@ use kube::{
 
 use crate::{
     api::{Workspace, WorkspaceClass, names},
-    view::{NetworkPolicyView, PodView, ServiceView, VolumeClaimView, label},
+    view::{DisruptionBudgetView, NetworkPolicyView, PodView, ServiceView, VolumeClaimView, label},
 };
 
 /// The caches.
@@ -22,6 +22,7 @@ pub struct Stores {
     pub volume_claims: Store<VolumeClaimView>,
     pub services: Store<ServiceView>,
     pub policies: Store<NetworkPolicyView>,
+    pub disruption_budgets: Store<DisruptionBudgetView>,
     pub classes: Store<DeserializeGuard<WorkspaceClass>>,
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
 }
@@ -35,6 +36,7 @@ impl Stores {
         "PersistentVolumeClaim",
         "Service",
         "NetworkPolicy",
+        "PodDisruptionBudget",
         "WorkspaceClass",
         "Namespace",
     ];

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::{
     backoff::after,
     decide::{self, Rest, Step, Waiting},
+    disruption,
     health::{self, Health},
     situation::{PodFacts, PodState, Situation, VolumeState},
     status,
@@ -29,6 +30,7 @@ pub fn next_visit(s: &Situation, step: &Step) -> Option<Timestamp> {
             times.push(cause.review_at);
         }
         times.push(idle(s, pod));
+        times.push(disruption::protected_until(s));
         times.push(pod.view.termination_deadline().map(|deadline| after(deadline, health::OVERDUE)));
         times.push(health::creating_since(&pod.view).map(|since| {
             let due = after(since, health::MOUNT_PATIENCE);

@@ -41,7 +41,8 @@ async fn busy_at(world: World, calls: Matcher) {
     gate.open();
     world
         .until("x", "awake", |workspace| {
-            let is_held = workspace.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(names::IDLE_HOLD));
+            let is_held =
+                workspace.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(names::IDLE_HOLD));
             !is_held && is(workspace, ConditionType::Ready, "True")
         })
         .await;
@@ -114,7 +115,9 @@ async fn asked(world: &World, answer: Value) {
     world.create("x", json!({"image": IMAGE, "idle": idle})).await;
     world.ready("x").await;
     let server = world.server().unwrap();
-    server.change_status("Pod", &world.namespace, "x", |status| status["podIP"] = json!("127.0.0.1")).unwrap();
+    server
+        .change_status("Pod", &world.namespace, "x", |status| status["podIP"] = json!("127.0.0.1"))
+        .unwrap();
 }
 
 async fn a_program_that_is_asked_and_idle_is_stopped(world: World) {
@@ -133,7 +136,8 @@ async fn a_program_that_gives_no_answer_is_not_stopped(world: World) {
 }
 
 async fn a_program_that_was_active_since_is_not_stopped(world: World) {
-    asked(&world, json!({"last_activity": (Timestamp::now() + SignedDuration::from_hours(1)).to_string()})).await;
+    asked(&world, json!({"last_activity": (Timestamp::now() + SignedDuration::from_hours(1)).to_string()}))
+        .await;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     world.quiet().await;
     assert!(is(&world.get("x").await, ConditionType::Ready, "True"));
