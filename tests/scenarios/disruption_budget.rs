@@ -2,7 +2,10 @@
 
 use http::StatusCode;
 use k8s_openapi::api::{core::v1::Pod, policy::v1::PodDisruptionBudget};
-use kube::{ResourceExt, api::EvictParams};
+use kube::{
+    ResourceExt,
+    api::{EvictParams, Patch, PatchParams},
+};
 use serde_json::{Value, json};
 use test_apiserver::{Fault, Matcher, Verb, failure};
 use workspace_operator::api::{ConditionType, Reason, Workspace, status::ActivityState};
@@ -24,6 +27,7 @@ scenarios!(
     somebody_else_s_budget_is_left_alone,
     a_stopped_workspace_has_no_budget,
     a_deleted_workspace_leaves_no_budget,
+    a_finalizer_on_the_workspace_keeps_no_budget,
 );
 
 mod with_faults {
@@ -242,4 +246,22 @@ async fn a_deleted_workspace_leaves_no_budget(world: World) {
     world.gone("x").await;
     has_no_budget(&world).await;
     delete(&world, &class).await;
+}
+
+async fn a_finalizer_on_the_workspace_keeps_no_budget(world: World) {
+    let class = asking(&world).await;
+    begin(&world, spec(&class), json!({"busy": true})).await;
+    has_budget(&world).await;
+    keep(&world, json!(["example.com/keep"])).await;
+    world.delete("x").await;
+    has_no_budget(&world).await;
+    assert!(world.get("x").await.metadata.deletion_timestamp.is_some());
+    keep(&world, json!(null)).await;
+    world.gone("x").await;
+    delete(&world, &class).await;
+}
+
+async fn keep(world: &World, finalizers: Value) {
+    let body = Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+    world.api::<Workspace>().patch("x", &PatchParams::default(), &body).await.unwrap();
 }
