@@ -5,8 +5,8 @@ mod pod;
 mod references;
 mod volume;
 
-pub(crate) use pod::{facts, listen};
 pub use pod::read_pod;
+pub(crate) use pod::{facts, listen};
 pub use volume::of_claim;
 
 use std::sync::Arc;

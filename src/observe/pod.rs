@@ -109,12 +109,7 @@ pub(crate) fn listen(ctx: &Context, situation: &mut Situation) {
 }
 
 /// What is known of a program that registered.
-fn pulse(
-    ctx: &Context,
-    situation: &Situation,
-    pod: &PodView,
-    registration: Registration,
-) -> Option<Pulse> {
+fn pulse(ctx: &Context, situation: &Situation, pod: &PodView, registration: Registration) -> Option<Pulse> {
     match registration {
         Registration::Registered { .. } => {
             let speaker = Speaker {

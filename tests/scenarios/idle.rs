@@ -85,7 +85,9 @@ async fn who_is_busy_or_says_nothing_is_not_stopped(world: World) {
     assert_eq!(told(&world.get("x").await, ConditionType::Suspended), "False/NotSuspended");
     // A program that can't tell is no idle one.
     program.beat(json!({})).await;
-    world.until("x", "of unknown activity", |workspace| workspace.status.as_ref().unwrap().activity.is_none()).await;
+    world
+        .until("x", "of unknown activity", |workspace| workspace.status.as_ref().unwrap().activity.is_none())
+        .await;
     world.quiet().await;
     assert_eq!(starts(&world.ready("x").await), 1);
 }
