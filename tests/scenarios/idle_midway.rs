@@ -1,5 +1,13 @@
 //! Activity at each step of a stop for want of it, silence, and programs that are asked.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
 use axum::{Json, Router, routing::get};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
@@ -91,7 +99,7 @@ async fn an_edit_while_the_hold_is_set_is_not_lost(world: World) {
 
 async fn a_silent_program_is_told_and_left_alone(mut world: World) {
     world.stop_operator().await;
-    world.settings.heartbeat = std::time::Duration::from_secs(1);
+    world.settings.heartbeat = Duration::from_secs(1);
     world.start_operator();
     let program = begin(&world, stops(), json!({"busy": true})).await;
     let silent = world.reason("x", ConditionType::Ready, Reason::HeartbeatLost).await;
@@ -104,11 +112,19 @@ async fn a_silent_program_is_told_and_left_alone(mut world: World) {
     assert_eq!((starts(&back), world.pods.started("x")), (1, 1));
 }
 
-/// A program that says when it was active last, and the workspace around it.
+/// A program that says when it was active last, and the workspace around it; until it was asked.
 async fn asked(world: &World, answer: Value) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let router = Router::new().route("/api/status", get(move || async move { Json(answer) }));
+    let router = Router::new().route(
+        "/api/status",
+        get(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            async move { Json(answer) }
+        }),
+    );
     tokio::spawn(async move { axum::serve(listener, router).await });
     let get = json!({"port": port, "path": "/api/status"});
     let idle = json!({"stopAfterSeconds": 1, "probe": {"httpGet": get}});
@@ -130,7 +146,6 @@ async fn a_program_that_is_asked_and_idle_is_stopped(world: World) {
 
 async fn a_program_that_gives_no_answer_is_not_stopped(world: World) {
     asked(&world, json!({"last_activity": "yesterday"})).await;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     world.quiet().await;
     assert!(is(&world.get("x").await, ConditionType::Ready, "True"));
 }
@@ -138,7 +153,6 @@ async fn a_program_that_gives_no_answer_is_not_stopped(world: World) {
 async fn a_program_that_was_active_since_is_not_stopped(world: World) {
     asked(&world, json!({"last_activity": (Timestamp::now() + SignedDuration::from_hours(1)).to_string()}))
         .await;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     world.quiet().await;
     assert!(is(&world.get("x").await, ConditionType::Ready, "True"));
 }
