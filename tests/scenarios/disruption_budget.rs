@@ -3,7 +3,7 @@
 use http::StatusCode;
 use k8s_openapi::api::{core::v1::Pod, policy::v1::PodDisruptionBudget};
 use kube::{
-    ResourceExt,
+    Api, ResourceExt,
     api::{EvictParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::{
     class::{create_with, delete, own, patch},
     idle::begin,
     program::Program,
-    world::{IMAGE, World, condition, shown, told},
+    world::{Ground, IMAGE, World, condition, shown, told},
 };
 
 scenarios!(
@@ -76,7 +76,12 @@ async fn has_no_budget(world: &World) {
 
 /// What a drain is answered.
 async fn evict(world: &World) -> u16 {
-    match world.api::<Pod>().evict("x", &EvictParams::default()).await {
+    let client = match &world.ground {
+        Ground::Memory { .. } => &world.client,
+        Ground::Cluster { impatient, .. } => impatient,
+    };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &world.namespace);
+    match pods.evict("x", &EvictParams::default()).await {
         Ok(_) => 201,
         Err(kube::Error::Api(status)) => status.code,
         Err(error) => panic!("{error}"),
