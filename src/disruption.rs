@@ -4,12 +4,13 @@ use jiff::Timestamp;
 
 use crate::{
     backoff::after,
-    heartbeats::{Doing, Pulse},
+    heartbeats::{Doing, Pulse, Silence},
     situation::{PodState, Situation},
 };
 
 /// Until when a disruption budget keeps drains away from the Pod, if nothing changes; none where there is to be no budget.
-/// Who does not say what it does, or is silent, is not kept: a node must not wait for a program that hangs.
+/// Who does not say what it does, or alone is silent, is not kept: a node must not wait for a program that hangs. Where
+/// nobody is heard, the last word stands.
 pub fn protected_until(s: &Situation) -> Option<Timestamp> {
     let effective = s.desired.effective.as_ref().ok().filter(|effective| effective.busy_disruption_budget)?;
     let PodState::Ours(pod) = &s.pod else { return None };
@@ -19,7 +20,7 @@ pub fn protected_until(s: &Situation) -> Option<Timestamp> {
 
 fn busy_since(pulse: &Pulse) -> Option<Timestamp> {
     match pulse.doing {
-        Doing::Busy { since } if !pulse.is_silent => Some(since),
+        Doing::Busy { since } if pulse.silence != Silence::Its => Some(since),
         Doing::Busy { .. } | Doing::Idle { .. } | Doing::Unknown => None,
     }
 }
@@ -47,7 +48,7 @@ mod tests {
         }
         if let PodState::Ours(pod) = &mut s.pod {
             let heard = Some(at(0));
-            pod.pulse = Some(Pulse { heard, since: at(0), doing, message: None, is_silent: false });
+            pod.pulse = Some(Pulse { heard, since: at(0), doing, message: None, silence: Silence::No });
         }
         s
     }
@@ -77,13 +78,21 @@ mod tests {
     fn only_who_says_that_it_is_busy_is_kept() {
         assert_eq!(protected_until(&doing(Doing::Idle { since: at(0) })), None);
         assert_eq!(protected_until(&doing(Doing::Unknown)), None);
-        let mut s = busy();
-        if let PodState::Ours(pod) = &mut s.pod
-            && let Some(pulse) = &mut pod.pulse
+    }
+
+    #[test]
+    fn who_falls_silent_is_not_kept_unless_nobody_is_heard() {
+        for (silence, until) in
+            [(Silence::No, Some(at(600))), (Silence::Its, None), (Silence::Everybodys, Some(at(600)))]
         {
-            pulse.is_silent = true;
+            let mut s = busy();
+            if let PodState::Ours(pod) = &mut s.pod
+                && let Some(pulse) = &mut pod.pulse
+            {
+                pulse.silence = silence;
+            }
+            assert_eq!(protected_until(&s), until, "{silence:?}");
         }
-        assert_eq!(protected_until(&s), None, "it said so once, and is silent now");
     }
 
     #[test]
