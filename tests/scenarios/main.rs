@@ -64,6 +64,7 @@ mod network_policy;
 mod overlay;
 mod references;
 mod registration;
+mod registration_limits;
 mod registration_midway;
 mod replicas;
 mod restart;
