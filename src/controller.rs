@@ -55,6 +55,7 @@ const RESYNC: Duration = Duration::from_hours(1);
 pub struct Writers {
     workspaces: Writer<Guarded>,
     pods: Writer<PodView>,
+    credentials: Writer<PartialObjectMeta<Secret>>,
     probes: Writer<PodView>,
     volume_claims: Writer<VolumeClaimView>,
     services: Writer<ServiceView>,
@@ -67,6 +68,7 @@ pub struct Writers {
 pub fn caches() -> (Stores, Writers) {
     let (workspaces, workspaces_writer) = reflector::store();
     let (pods, pods_writer) = reflector::store();
+    let (credentials, credentials_writer) = reflector::store();
     let (probes, probes_writer) = reflector::store();
     let (volume_claims, volume_claims_writer) = reflector::store();
     let (services, services_writer) = reflector::store();
@@ -74,10 +76,21 @@ pub fn caches() -> (Stores, Writers) {
     let (classes, classes_writer) = reflector::store();
     let (namespaces, namespaces_writer) = reflector::store();
     (
-        Stores { workspaces, pods, probes, volume_claims, services, policies, classes, namespaces },
+        Stores {
+            workspaces,
+            pods,
+            credentials,
+            probes,
+            volume_claims,
+            services,
+            policies,
+            classes,
+            namespaces,
+        },
         Writers {
             workspaces: workspaces_writer,
             pods: pods_writer,
+            credentials: credentials_writer,
             probes: probes_writer,
             volume_claims: volume_claims_writer,
             services: services_writer,
@@ -95,8 +108,17 @@ pub async fn run(
     woken: impl Stream<Item = ObjectRef<Guarded>> + Send + 'static,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    let Writers { workspaces, pods, probes, volume_claims, services, policies, classes, namespaces } =
-        writers;
+    let Writers {
+        workspaces,
+        pods,
+        credentials,
+        probes,
+        volume_claims,
+        services,
+        policies,
+        classes,
+        namespaces,
+    } = writers;
     let (client, pending) = (&ctx.client, &ctx.pending);
     let namespace = ctx.settings.namespace.as_deref();
     let ours = || watch::config(Some(names::WORKSPACE));
@@ -170,8 +192,11 @@ pub async fn run(
         .reconcile_on(woken)
         .graceful_shutdown_on(shutdown);
     let controller = match ctx.hash_key {
-        Some(_) => with_references(controller, &ctx, namespace),
-        None => controller,
+        Some(_) => with_secrets(controller, &ctx, namespace, credentials),
+        None => {
+            pending.done(Stores::CREDENTIALS);
+            controller
+        }
     };
     let of_gone = Arc::clone(&ctx);
     controller
@@ -198,12 +223,21 @@ pub async fn run(
         .await;
 }
 
-/// Secrets and `ConfigMaps` are watched as metadata only, and nothing of them is kept.
-fn with_references(
+/// Secrets and `ConfigMaps` are watched as metadata only, and nothing of them is kept, but for the Secrets of programs
+/// that run elsewhere.
+fn with_secrets(
     controller: Controller<Guarded>,
     ctx: &Arc<Context>,
     namespace: Option<&str>,
+    credentials: Writer<PartialObjectMeta<Secret>>,
 ) -> Controller<Guarded> {
+    let credentials = watch::cached(
+        &ctx.pending,
+        Stores::CREDENTIALS,
+        watch::scope(&ctx.client, namespace),
+        watch::config(Some(names::WORKSPACE)),
+        credentials,
+    );
     let secrets = watch::events::<PartialObjectMeta<Secret>>(
         "Secret",
         watch::scope(&ctx.client, namespace),
@@ -216,6 +250,7 @@ fn with_references(
     );
     let (of_secret, of_config) = (Arc::clone(ctx), Arc::clone(ctx));
     controller
+        .watches_stream(credentials.touched_objects(), |secret| by_label(&secret, names::WORKSPACE))
         .watches_stream(secrets.touched_objects(), move |secret| {
             users_of_reference(&of_secret, SourceKind::Secret, &secret)
         })
