@@ -1,12 +1,13 @@
 //! Wiring: which watches wake which workspace, how many at a time, and what follows an error.
 
+mod secrets;
 mod wakes;
 
 use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::{DeserializeGuard, PartialObjectMeta},
@@ -28,14 +29,13 @@ use crate::{
     memory::{Memory, Retry, Wish},
     readiness::Pending,
     reconcile,
-    references::SourceKind,
     stores::Stores,
     unreadable,
     view::{NetworkPolicyView, PodView, ServiceView, VolumeClaimView},
     watch,
 };
 
-use self::wakes::{all_in, but_for_status, by_label, users_of_class, users_of_reference};
+use self::wakes::{all_in, but_for_status, by_label, users_of_class};
 
 type Guarded = DeserializeGuard<Workspace>;
 
@@ -192,7 +192,7 @@ pub async fn run(
         .reconcile_on(woken)
         .graceful_shutdown_on(shutdown);
     let controller = match ctx.hash_key {
-        Some(_) => with_secrets(controller, &ctx, namespace, credentials),
+        Some(_) => secrets::with_secrets(controller, &ctx, namespace, credentials),
         None => {
             pending.done(Stores::CREDENTIALS);
             controller
@@ -221,42 +221,6 @@ pub async fn run(
             }
         })
         .await;
-}
-
-/// Secrets and `ConfigMaps` are watched as metadata only, and nothing of them is kept, but for the Secrets of programs
-/// that run elsewhere.
-fn with_secrets(
-    controller: Controller<Guarded>,
-    ctx: &Arc<Context>,
-    namespace: Option<&str>,
-    credentials: Writer<PartialObjectMeta<Secret>>,
-) -> Controller<Guarded> {
-    let credentials = watch::cached(
-        &ctx.pending,
-        Stores::CREDENTIALS,
-        watch::scope(&ctx.client, namespace),
-        watch::config(Some(names::WORKSPACE)),
-        credentials,
-    );
-    let secrets = watch::events::<PartialObjectMeta<Secret>>(
-        "Secret",
-        watch::scope(&ctx.client, namespace),
-        watch::config(None),
-    );
-    let configs = watch::events::<PartialObjectMeta<ConfigMap>>(
-        "ConfigMap",
-        watch::scope(&ctx.client, namespace),
-        watch::config(None),
-    );
-    let (of_secret, of_config) = (Arc::clone(ctx), Arc::clone(ctx));
-    controller
-        .watches_stream(credentials.touched_objects(), |secret| by_label(&secret, names::WORKSPACE))
-        .watches_stream(secrets.touched_objects(), move |secret| {
-            users_of_reference(&of_secret, SourceKind::Secret, &secret)
-        })
-        .watches_stream(configs.touched_objects(), move |config| {
-            users_of_reference(&of_config, SourceKind::ConfigMap, &config)
-        })
 }
 
 fn namespaces_watch(

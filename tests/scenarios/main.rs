@@ -51,6 +51,7 @@ mod class;
 mod class_use;
 mod create;
 mod deletion;
+mod external;
 mod failure;
 mod faults;
 mod forbidden_env;
