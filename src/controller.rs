@@ -191,13 +191,7 @@ pub async fn run(
         .reconcile_all_on(certificates_changed(&ctx))
         .reconcile_on(woken)
         .graceful_shutdown_on(shutdown);
-    let controller = match ctx.hash_key {
-        Some(_) => secrets::with_secrets(controller, &ctx, namespace, credentials),
-        None => {
-            pending.done(Stores::CREDENTIALS);
-            controller
-        }
-    };
+    let controller = secrets::watched(controller, &ctx, namespace, credentials);
     let of_gone = Arc::clone(&ctx);
     controller
         .run(pass, error_policy, ctx)

@@ -15,14 +15,18 @@ use super::{
     wakes::{by_label, users_of_reference},
 };
 
-/// Secrets and `ConfigMaps` are watched as metadata only, and nothing of them is kept, but for the Secrets of programs
-/// that run elsewhere.
-pub(super) fn with_secrets(
+/// Has Secrets and `ConfigMaps` watched, if the operator may see them: as metadata only, and of those of programs that run
+/// elsewhere alone is anything kept.
+pub(super) fn watched(
     controller: Controller<Guarded>,
     ctx: &Arc<Context>,
     namespace: Option<&str>,
     credentials: Writer<PartialObjectMeta<Secret>>,
 ) -> Controller<Guarded> {
+    if ctx.hash_key.is_none() {
+        ctx.pending.done(Stores::CREDENTIALS);
+        return controller;
+    }
     let credentials = watch::cached(
         &ctx.pending,
         Stores::CREDENTIALS,
