@@ -13,6 +13,7 @@ pub mod pattern;
 pub mod registration;
 mod schema;
 pub mod status;
+pub mod update_strategy;
 mod words;
 pub mod workspace;
 

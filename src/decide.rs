@@ -41,10 +41,11 @@ use crate::{
     api::{
         ConditionType, Reason,
         status::{Stop, StopCause},
-        workspace::UpdateStrategyType,
+        update_strategy::UpdateStrategyType,
     },
-    failure,
+    failure::{self, whole_seconds},
     health::{Cause, Health},
+    heartbeats::Silence,
     resolve::{Blocked, Run},
     rollout::{self, Asker},
     situation::{PodFacts, PodState, Situation, Turn, Verdict, VolumeState},
@@ -103,9 +104,10 @@ fn running(s: &Situation, pod: &PodFacts) -> Step {
         }
         Ordering::Greater => return Step::TakeOver(pod.number),
     }
+    let silence = silence(s, pod);
     let ended = match &pod.health {
         Health::Finished(cause) => Some(cause),
-        Health::Ready | Health::NotReady(_) => None,
+        Health::Ready | Health::NotReady(_) => silence.as_ref(),
     };
     let is_stopped = is_stopped_for_rollout(s, pod);
     match (change(s, Some(pod)), ended) {
@@ -127,6 +129,19 @@ fn running(s: &Situation, pod: &PodFacts) -> Step {
         }
         (Some(change), _) => replace(s, pod, change),
     }
+}
+
+/// A silence of its own that counts as an end, where the workspace says so. Whoever is silent with most others is not
+/// to blame for it.
+fn silence(s: &Situation, pod: &PodFacts) -> Option<Cause> {
+    let pulse = pod.pulse.as_ref().filter(|pulse| pulse.silence == Silence::Its)?;
+    let restarts = s.desired.effective.as_ref().is_ok_and(|effective| effective.spec.restarts_on_silence());
+    restarts.then(|| Cause {
+        reason: Reason::HeartbeatLost,
+        message: format!("no heartbeat of the program since {}", whole_seconds(pulse.since)),
+        exit_code: None,
+        review_at: None,
+    })
 }
 
 /// A serving Pod is stopped only for a successor that can be made; any other at once.

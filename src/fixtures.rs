@@ -45,7 +45,8 @@ pub(crate) fn workspace(spec: Value, status: WorkspaceStatus) -> Workspace {
 /// What is known of a workspace with this spec and status, and no Pod in sight.
 pub(crate) fn situation(spec: Value, status: WorkspaceStatus) -> Situation {
     let workspace = workspace(spec, status.clone());
-    let draft = Draft::of(&workspace, &Offer::default());
+    let offer = Offer { registration_url: Some("https://operator:8443".into()), ..Offer::default() };
+    let draft = Draft::of(&workspace, &offer);
     let forbidden = ForbiddenEnv::built_in();
     let desired = resolve::resolve(&workspace, draft, &Surroundings::default(), &forbidden, now());
     Situation {

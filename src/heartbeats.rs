@@ -14,6 +14,10 @@ use crate::{
 
 /// So many intervals without a word are silence.
 const PATIENCE: u32 = 3;
+/// Who was not heard for so many has missed a word already.
+const MISSING: u32 = 2;
+/// Of fewer than this many nothing is said about most.
+const MANY: usize = 3;
 
 /// What has been heard of each Pod, by its UID: a late word of a former start is nobody else's.
 #[derive(Debug)]
@@ -40,7 +44,25 @@ pub struct Pulse {
     pub since: Timestamp,
     pub doing: Doing,
     pub message: Option<String>,
-    pub is_silent: bool,
+    pub silence: Silence,
+}
+
+/// Whether a program is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// It is.
+    No,
+    /// It is not, and others are.
+    Its,
+    /// Most are not: what they speak to, or the way there, is at fault.
+    Everybodys,
+}
+
+impl Pulse {
+    /// Whether it was not heard for too long.
+    pub fn is_silent(&self) -> bool {
+        self.silence != Silence::No
+    }
 }
 
 /// What a program does.
@@ -120,7 +142,7 @@ impl Heartbeats {
         let doing = entry.pulse.doing.after(beat, now);
         let is_news = entry.is_told_silent || !doing.is_same_state(entry.pulse.doing);
         let message = beat.message.clone();
-        entry.pulse = Pulse { heard: Some(now), since: now, doing, message, is_silent: false };
+        entry.pulse = Pulse { heard: Some(now), since: now, doing, message, silence: Silence::No };
         entry.is_told_silent = false;
         is_news
     }
@@ -131,8 +153,13 @@ impl Heartbeats {
         let mut heard = lock(&self.heard);
         let entry = heard.entry(speaker.uid.to_owned()).or_insert_with(|| Heard::of(speaker, now));
         let mut pulse = entry.pulse.clone();
-        pulse.is_silent = self.is_silent(&pulse, now);
-        entry.is_told_silent = pulse.is_silent;
+        entry.is_told_silent = self.is_overdue(&pulse, now);
+        if entry.is_told_silent {
+            let is_missing = |one: &&Heard| now >= after(one.pulse.since, self.interval * MISSING);
+            let missing = heard.values().filter(is_missing).count();
+            let are_most = heard.len() >= MANY && missing * 2 > heard.len();
+            pulse.silence = if are_most { Silence::Everybodys } else { Silence::Its };
+        }
         pulse
     }
 
@@ -140,7 +167,7 @@ impl Heartbeats {
     pub fn newly_silent(&self, now: Timestamp) -> Vec<(String, String, String)> {
         let mut heard = lock(&self.heard);
         let silent =
-            heard.iter_mut().filter(|(_, one)| !one.is_told_silent && self.is_silent(&one.pulse, now));
+            heard.iter_mut().filter(|(_, one)| !one.is_told_silent && self.is_overdue(&one.pulse, now));
         silent
             .map(|(uid, one)| {
                 one.is_told_silent = true;
@@ -154,7 +181,7 @@ impl Heartbeats {
         lock(&self.heard).remove(uid);
     }
 
-    fn is_silent(&self, pulse: &Pulse, now: Timestamp) -> bool {
+    fn is_overdue(&self, pulse: &Pulse, now: Timestamp) -> bool {
         now >= after(pulse.since, self.interval * PATIENCE)
     }
 }
@@ -164,7 +191,13 @@ impl Heard {
         Self {
             namespace: speaker.namespace.to_owned(),
             name: speaker.name.to_owned(),
-            pulse: Pulse { heard: None, since: now, doing: speaker.before, message: None, is_silent: false },
+            pulse: Pulse {
+                heard: None,
+                since: now,
+                doing: speaker.before,
+                message: None,
+                silence: Silence::No,
+            },
             is_told_silent: false,
         }
     }
@@ -194,21 +227,36 @@ mod tests {
     fn three_intervals_without_a_word_are_silence_and_a_word_ends_it() {
         let heartbeats = heartbeats();
         heartbeats.note(X, &beat(None, None), now());
-        assert!(!heartbeats.pulse(X, at(89)).is_silent);
+        assert!(!heartbeats.pulse(X, at(89)).is_silent());
         assert!(heartbeats.newly_silent(at(89)).is_empty());
         assert_eq!(heartbeats.newly_silent(at(90)).len(), 1);
         assert!(heartbeats.newly_silent(at(91)).is_empty(), "it is told once");
-        assert!(heartbeats.pulse(X, at(90)).is_silent);
+        assert!(heartbeats.pulse(X, at(90)).is_silent());
         assert!(heartbeats.note(X, &beat(None, None), at(100)), "its return is news");
-        assert!(!heartbeats.pulse(X, at(100)).is_silent);
+        assert!(!heartbeats.pulse(X, at(100)).is_silent());
+    }
+
+    #[test]
+    fn where_most_are_not_heard_it_is_nobody_s_own_silence() {
+        let heartbeats = heartbeats();
+        let speakers = ["1", "2", "3", "4"].map(|uid| Speaker { uid, ..X });
+        for (seconds, speaker) in (0_i64..).step_by(10).zip(speakers) {
+            heartbeats.note(speaker, &beat(None, None), at(seconds));
+        }
+        assert_eq!(heartbeats.pulse(X, at(90)).silence, Silence::Everybodys, "all but one are missing");
+        for speaker in &speakers[1..] {
+            heartbeats.note(*speaker, &beat(None, None), at(85));
+        }
+        assert_eq!(heartbeats.pulse(X, at(90)).silence, Silence::Its);
+        assert_eq!(heartbeats.pulse(speakers[1], at(90)).silence, Silence::No);
     }
 
     #[test]
     fn who_was_never_heard_here_gets_as_much_time_as_anybody() {
         let heartbeats = heartbeats();
-        assert!(!heartbeats.pulse(X, at(1000)).is_silent);
-        assert!(!heartbeats.pulse(X, at(1089)).is_silent);
-        assert!(heartbeats.pulse(X, at(1090)).is_silent);
+        assert!(!heartbeats.pulse(X, at(1000)).is_silent());
+        assert!(!heartbeats.pulse(X, at(1089)).is_silent());
+        assert!(heartbeats.pulse(X, at(1090)).is_silent());
     }
 
     #[test]

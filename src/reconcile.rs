@@ -1,5 +1,7 @@
 //! One pass over one workspace: observe, decide, carry out, publish, until there is nothing to do but wait.
 
+mod idle;
+
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
@@ -8,28 +10,22 @@ use kube::{Api, ResourceExt};
 use crate::{
     api::{Workspace, class::Backend},
     apply::{self, Made, pod::Deleted},
-    backoff::after,
     build::{self, Owner},
     context::Context,
     decide::{Rest, Step, decide},
     error::{Error, Retry},
-    events, idle_probe, image_check,
+    events, image_check,
     memory::{Candidate, Memory, Refused},
     observe,
-    resolve::{
-        Effective,
-        activity::{IdleStop, Source},
-    },
+    resolve::Effective,
     rest::{self, Shape},
     rollout::{self, Asker},
-    situation::{Look, Looked, PodState, Situation, Turn, Verdict, VolumeState},
+    situation::{PodState, Situation, Turn, Verdict, VolumeState},
     status,
     stores::Stores,
     timers, verify,
 };
 
-/// How soon a program is asked for its activity once more.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// How long an event may take.
 const EVENT_PATIENCE: Duration = Duration::from_secs(2);
 /// More steps than any sound pass takes: a net under a loop that would not end.
@@ -207,49 +203,6 @@ impl Pass<'_> {
         }
     }
 
-    /// Asks the program when it was active last.
-    async fn look(&mut self, situation: &mut Situation) {
-        let (PodState::Ours(pod), Ok(effective)) = (&mut situation.pod, &situation.desired.effective) else {
-            return;
-        };
-        let Some(IdleStop { source: Source::Probe(probe), .. }) = &effective.idle else { return };
-        let look = match idle_probe::look(&pod.view, probe).await {
-            // Its clock may be ahead of ours.
-            Ok(last) => Look::Active { last: last.min(situation.now) },
-            Err(error) => {
-                tracing::info!(
-                    error = &error as &dyn std::error::Error,
-                    "asking the program for its activity"
-                );
-                Look::Failed
-            }
-        };
-        let before = pod.looked.and_then(|looked| looked.last);
-        let last = match look {
-            Look::Active { last } => Some(last),
-            Look::Failed => before,
-        };
-        let looked = Looked { last, next: after(situation.now, LOOK_AGAIN) };
-        pod.looked = Some(looked);
-        self.memory.looked = Some((pod.view.uid().to_owned(), looked));
-        situation.look = Some(look);
-    }
-
-    async fn set_idle_hold(
-        &mut self,
-        situation: &mut Situation,
-        since: Option<Timestamp>,
-    ) -> Result<(), Error> {
-        let written = apply::workspace::set_idle_hold(&self.ctx.client, &self.workspace, since).await?;
-        tracing::info!(idle = since.is_some(), "changed the hold for want of activity");
-        self.memory.written = Some(Arc::clone(&written));
-        self.workspace = written;
-        let observed = self.observe().await?;
-        *situation = Situation { pod: situation.pod.clone(), look: situation.look, ..observed };
-        observe::listen(self.ctx, situation);
-        Ok(())
-    }
-
     async fn verify(&mut self, situation: &mut Situation) -> Result<(), Error> {
         let (PodState::Ours(pod), Ok(effective)) = (&situation.pod, &situation.desired.effective) else {
             return Ok(());
@@ -380,7 +333,13 @@ impl Pass<'_> {
     async fn make_policy(&mut self, effective: &Effective) -> Result<Option<apply::No>, Error> {
         let Some(network) = &effective.network else { return Ok(None) };
         let namespace = &self.ctx.settings.operator_namespace;
-        let wanted = build::network_policy::network_policy(&self.owner, network, None, namespace);
+        let wanted = build::network_policy::network_policy(
+            &self.owner,
+            network,
+            effective.probe_port(),
+            None,
+            namespace,
+        );
         let live = rest::policy::current(self.ctx, &self.owner, self.memory);
         match apply::network_policy::put(&self.ctx.client, &self.owner, &wanted, live.as_deref()).await? {
             Made::Made(policy) => {

@@ -120,7 +120,7 @@ fn activity(s: &Situation, step: &Step) -> Option<Activity> {
     }
     let pulse = ours(s)?.pulse.as_ref()?;
     let (state, since) = match pulse.doing {
-        _ if pulse.is_silent => (ActivityState::Silent, pulse.since),
+        _ if pulse.is_silent() => (ActivityState::Silent, pulse.since),
         Doing::Unknown => return None,
         Doing::Busy { since } => (ActivityState::Busy, since),
         Doing::Idle { since } => (ActivityState::Idle, since),

@@ -12,6 +12,23 @@ pub struct Registration {
     /// Default: Disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<RegistrationPolicy>,
+
+    /// What follows when a program that registered is not heard for three intervals. Report: the workspace is not
+    /// Ready, with HeartbeatLost, and nothing else. Restart: it is also started anew, with back-off, unless most others
+    /// are not heard either: then the fault is elsewhere. Default: Report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_silence: Option<OnSilence>,
+}
+
+/// What follows when a program falls silent.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[schemars(description = "")]
+pub enum OnSilence {
+    /// It is told.
+    #[default]
+    Report,
+    /// It is told, and the program started anew.
+    Restart,
 }
 
 /// Whether a program has to register.

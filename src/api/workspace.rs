@@ -17,8 +17,9 @@ use serde_json::Value;
 use super::{
     idle::Idle,
     pattern,
-    registration::{Registration, RegistrationPolicy},
+    registration::{OnSilence, Registration, RegistrationPolicy},
     status::WorkspaceStatus,
+    update_strategy::UpdateStrategy,
 };
 
 /// A Workspace is one long-lived container (an agent, a development environment, a notebook) with its volume,
@@ -192,6 +193,12 @@ pub struct WorkspaceSpec {
 }
 
 impl WorkspaceSpec {
+    /// Whether a program that falls silent is started anew.
+    pub fn restarts_on_silence(&self) -> bool {
+        let on_silence = self.registration.as_ref().and_then(|registration| registration.on_silence);
+        on_silence == Some(OnSilence::Restart)
+    }
+
     /// Whether the program has to register.
     pub fn requires_registration(&self) -> bool {
         let policy = self.registration.as_ref().and_then(|registration| registration.policy);
@@ -342,35 +349,6 @@ pub enum ServiceType {
     Headless,
     /// A stable address in the cluster.
     ClusterIP,
-}
-
-/// When a change that needs a new Pod is carried out.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdateStrategy {
-    /// Immediate: a changed input restarts at once. OnRestart: it waits for the next start. WhenIdle: it waits until the
-    /// program says that it is idle, which takes `registration.policy: Required`. A restart that a person asks for
-    /// waits for nobody. Default: Immediate.
-    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
-    pub type_: Option<UpdateStrategyType>,
-
-    /// Seconds that WhenIdle waits at most. Default: 3600.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 31_536_000))]
-    pub max_delay_seconds: Option<i64>,
-}
-
-/// When a change that needs a new Pod is carried out.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[schemars(description = "")]
-pub enum UpdateStrategyType {
-    /// At once.
-    #[default]
-    Immediate,
-    /// With the next start, whatever causes it.
-    OnRestart,
-    /// When the program says that it is idle, at most `maxDelaySeconds` later.
-    WhenIdle,
 }
 
 /// Additions to the Pod.

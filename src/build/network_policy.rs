@@ -51,9 +51,12 @@ const NOT_PUBLIC_V6: &[&str] =
 
 /// The policy. Its owners are the workspace and its Pod: the garbage collector takes it away only when both are gone,
 /// so it outlives a Pod that takes its time. Until the Pod exists it has none.
+///
+/// The operator comes in at `probe`, the port where it asks the program for its activity.
 pub fn network_policy(
     owner: &Owner,
     network: &Network,
+    probe: Option<u16>,
     pod_uid: Option<&str>,
     operator_namespace: &str,
 ) -> NetworkPolicy {
@@ -62,7 +65,13 @@ pub fn network_policy(
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(labels(names::WORKSPACE, &owner.name)),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-            ingress: ingress(network).map(|rule| vec![rule]),
+            ingress: Some(
+                ingress(network)
+                    .into_iter()
+                    .chain(probe.map(|port| asked(port, operator_namespace)))
+                    .collect(),
+            )
+            .filter(|rules: &Vec<_>| !rules.is_empty()),
             egress: Some(egress(network, operator_namespace)),
         }),
     }
@@ -100,6 +109,21 @@ fn ingress(network: &Network) -> Option<NetworkPolicyIngressRule> {
     (!from.is_empty()).then_some(NetworkPolicyIngressRule { from: Some(from), ports: None })
 }
 
+fn asked(port: u16, operator_namespace: &str) -> NetworkPolicyIngressRule {
+    NetworkPolicyIngressRule {
+        from: Some(vec![operator(operator_namespace)]),
+        ports: Some(vec![self::port("TCP", port.into())]),
+    }
+}
+
+fn operator(namespace: &str) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: Some(labels(NAMESPACE_NAME, namespace)),
+        pod_selector: Some(labels(names::APP_NAME, names::OPERATOR)),
+        ip_block: None,
+    }
+}
+
 /// As the API server answers: what it keeps of an empty list is nothing, and would differ for ever.
 fn without_empty(selector: &LabelSelector) -> LabelSelector {
     let LabelSelector { match_labels, match_expressions } = selector.clone();
@@ -127,11 +151,7 @@ fn egress(network: &Network, operator_namespace: &str) -> Vec<NetworkPolicyEgres
         ports: Some(vec![port("UDP", DNS_PORT), port("TCP", DNS_PORT)]),
     };
     let operator = NetworkPolicyEgressRule {
-        to: Some(vec![NetworkPolicyPeer {
-            namespace_selector: Some(labels(NAMESPACE_NAME, operator_namespace)),
-            pod_selector: Some(labels(names::APP_NAME, names::OPERATOR)),
-            ip_block: None,
-        }]),
+        to: Some(vec![operator(operator_namespace)]),
         ports: Some(vec![port("TCP", names::REGISTRATION_PORT)]),
     };
     let addresses = [block("0.0.0.0/0", NOT_PUBLIC_V4), block("::/0", NOT_PUBLIC_V6)]

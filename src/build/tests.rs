@@ -120,10 +120,21 @@ proptest! {
 fn an_empty_selector_of_a_class_is_written_as_the_api_server_answers_it() {
     let peers = json!([{"matchLabels": {}}, {"matchExpressions": [{"key": "a", "operator": "Exists", "values": []}]}]);
     let network = serde_json::from_value(json!({"peers": peers})).unwrap();
-    let policy = json!(network_policy::network_policy(&owner(), &network, None, "operator"));
+    let policy = json!(network_policy::network_policy(&owner(), &network, None, None, "operator"));
     let from = &policy["spec"]["ingress"][0]["from"];
     assert_eq!(from[0], json!({"podSelector": {}}));
     assert_eq!(from[1], json!({"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}));
+}
+
+#[test]
+fn the_operator_comes_in_where_it_asks_and_nowhere_else() {
+    let network = serde_json::from_value(json!({"peers": [{}]})).unwrap();
+    let policy = json!(network_policy::network_policy(&owner(), &network, Some(8888), None, "operators"));
+    let rule = &policy["spec"]["ingress"][1];
+    assert_eq!(rule["ports"], json!([{"protocol": "TCP", "port": 8888}]));
+    let from = &rule["from"][0];
+    assert_eq!(from["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], "operators");
+    assert_eq!(from["podSelector"]["matchLabels"]["app.kubernetes.io/name"], "workspace-operator");
 }
 
 /// Whoever builds the image chooses what lies in it, and no network policy has the probe.

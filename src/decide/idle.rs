@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    api::{Reason, workspace::UpdateStrategyType},
+    api::{Reason, update_strategy::UpdateStrategyType},
     backoff::after,
     heartbeats::Doing,
     resolve::{
@@ -28,7 +28,7 @@ pub(super) fn undisturbed_until(s: &Situation, pod: &PodFacts) -> Option<Timesta
 }
 
 fn is_idle(pod: &PodFacts) -> bool {
-    pod.pulse.as_ref().is_some_and(|pulse| matches!(pulse.doing, Doing::Idle { .. }) && !pulse.is_silent)
+    pod.pulse.as_ref().is_some_and(|pulse| matches!(pulse.doing, Doing::Idle { .. }) && !pulse.is_silent())
 }
 
 /// What to do about a Pod that runs as wanted and may not be used.
@@ -55,25 +55,20 @@ pub(crate) fn due(s: &Situation, pod: &PodFacts) -> Option<Timestamp> {
     if !pod.is_serving() {
         return None;
     }
-    let heard = pod.pulse.as_ref().filter(|pulse| !pulse.is_silent).map(|pulse| pulse.doing);
+    let heard = pod.pulse.as_ref().filter(|pulse| !pulse.is_silent()).map(|pulse| pulse.doing);
     let by_heartbeats = match heard {
         Some(Doing::Busy { .. }) => return None,
         Some(Doing::Idle { since }) => Some(since),
         Some(Doing::Unknown) | None => None,
     };
-    let last = match source {
-        Source::Heartbeats => by_heartbeats?,
-        Source::Probe(_) => {
-            let by_look = match s.look {
-                Some(Look::Active { last }) => Some(last),
-                Some(Look::Failed) | None => pod.looked.and_then(|looked| looked.last),
-            };
-            // Before it was Ready nobody could use it.
-            let ready = s.incarnation().and_then(|one| one.ready_time.as_ref()).map(|time| time.0);
-            by_look.into_iter().chain(by_heartbeats).chain(ready).max()?
-        }
+    let by_look = match (source, s.look) {
+        (Source::Heartbeats, _) => Some(by_heartbeats?),
+        (Source::Probe(_), Some(Look::Active { last })) => Some(last),
+        (Source::Probe(_), Some(Look::Failed) | None) => pod.looked.and_then(|looked| looked.last),
     };
-    Some(after(last, *patience))
+    // Before it was Ready nobody could use it.
+    let ready = s.incarnation().and_then(|one| one.ready_time.as_ref()).map(|time| time.0);
+    Some(after(by_look.into_iter().chain(by_heartbeats).chain(ready).max()?, *patience))
 }
 
 /// A program that did not answer is asked again a while later.
@@ -96,3 +91,6 @@ pub(super) fn is_over(s: &Situation, why: &Suspension, pod: &PodState) -> bool {
         Doing::Unknown => false,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,13 +202,17 @@ impl Endpoint {
         let judged = self.judge(&identity, pod.as_ref(), workspace.as_ref());
         if judged == Err(Answer::Suspended) {
             // It lives, and what it does may yet keep it from being stopped.
-            workspace.iter().for_each(|workspace| self.note(&identity, workspace, beat));
+            if let Some(workspace) = &workspace {
+                self.note(&identity, workspace, beat);
+            }
         }
         let incarnation = judged?;
         if !pod.is_some_and(|pod| judge::is_registered(&pod, &beat.process)) {
             return Err(Answer::RegisterFirst);
         }
-        workspace.iter().for_each(|workspace| self.note(&identity, workspace, beat));
+        if let Some(workspace) = &workspace {
+            self.note(&identity, workspace, beat);
+        }
         Ok(self.accepted(incarnation))
     }
 

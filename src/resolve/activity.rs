@@ -8,7 +8,7 @@ use serde_json_path::JsonPath;
 use crate::api::{
     WorkspaceSpec,
     idle::IdleProbe,
-    workspace::{UpdateStrategy, UpdateStrategyType},
+    update_strategy::{UpdateStrategy, UpdateStrategyType},
 };
 
 use super::Blocked;
@@ -124,7 +124,7 @@ mod tests {
                 panic!("not asked")
             };
             assert_eq!((probe.port, probe.path.as_str()), (8888, "/api/status"));
-            assert_eq!(probe.last_activity.to_string(), "$['last_activity']");
+            assert_eq!(probe.last_activity.to_string(), "$.last_activity");
         }
         for (port, last, field) in [
             (json!("https"), Value::Null, "spec.idle.probe.httpGet.port"),

@@ -9,7 +9,8 @@ use crate::{
         WorkspaceClass, WorkspaceSpec,
         class::{Backend, Network, NetworkPolicyMode},
         status::ClassRef,
-        workspace::{ImagePullPolicy, ServiceType, UpdateStrategyType},
+        update_strategy::UpdateStrategyType,
+        workspace::{ImagePullPolicy, ServiceType},
     },
     forbidden_env::ForbiddenEnv,
     inputs::{self, Inputs, OfClass},
@@ -17,7 +18,7 @@ use crate::{
 
 use super::{
     Blocked,
-    activity::{self, IdleStop},
+    activity::{self, IdleStop, Source},
     class,
     draft::Draft,
     template::{self, Found},
@@ -127,6 +128,14 @@ impl Effective {
             }
         }
         images
+    }
+
+    /// Where the program is asked for its activity.
+    pub fn probe_port(&self) -> Option<u16> {
+        match self.idle.as_ref().map(|idle| &idle.source) {
+            Some(Source::Probe(probe)) => Some(probe.port),
+            Some(Source::Heartbeats) | None => None,
+        }
     }
 
     /// The existing claim, if that is what is mounted.

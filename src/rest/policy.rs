@@ -51,7 +51,9 @@ pub(super) async fn adjust(
     }
     let network = effective.network.clone().unwrap_or_default();
     let namespace = &ctx.settings.operator_namespace;
-    let mut wanted = build::network_policy::network_policy(owner, &network, Some(pod.view.uid()), namespace);
+    let probe = effective.probe_port();
+    let mut wanted =
+        build::network_policy::network_policy(owner, &network, probe, Some(pod.view.uid()), namespace);
     if kept.is_some() {
         wanted.spec = kept;
     }

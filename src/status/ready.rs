@@ -112,7 +112,7 @@ fn of_pod(s: &Situation, pod: &PodFacts) -> Option<Obstacle> {
 
 /// A program that fell silent may still do its work: it is told, and nothing is done about it.
 pub(super) fn silence(pod: &PodFacts) -> Option<Obstacle> {
-    let pulse = pod.pulse.as_ref().filter(|pulse| pulse.is_silent)?;
+    let pulse = pod.pulse.as_ref().filter(|pulse| pulse.is_silent())?;
     let message = format!("no heartbeat of the program since {}", whole_seconds(pulse.since));
     Some((Reason::HeartbeatLost, message))
 }

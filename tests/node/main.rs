@@ -43,5 +43,5 @@ where
     }
     let mut world = World::on_a_real_api_server_without_operator(NodeKind::Real).await;
     world.start_operator();
-    test(world).await;
+    Box::pin(test(world)).await;
 }

@@ -1,5 +1,7 @@
 //! Workspaces that nobody uses are stopped, and activity wins over a stop that is on its way.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -21,6 +23,9 @@ scenarios!(
     somebody_has_to_tell_of_activity,
 );
 
+/// How often a program may speak.
+pub const BEAT: Duration = Duration::from_millis(300);
+
 /// A workspace that is stopped after so many seconds.
 fn stops_after(seconds: i64) -> Value {
     json!({"image": IMAGE, "registration": {"policy": "Required"}, "idle": {"stopAfterSeconds": seconds}})
@@ -29,6 +34,18 @@ fn stops_after(seconds: i64) -> Value {
 fn when_idle(seconds: i64) -> Value {
     let strategy = json!({"type": "WhenIdle", "maxDelaySeconds": seconds});
     json!({"image": IMAGE, "registration": {"policy": "Required"}, "updateStrategy": strategy})
+}
+
+/// Says again and again that nobody uses it, until it is held for that.
+async fn falls_asleep(world: &World, program: &Program) {
+    world
+        .eventually("it is held", || async {
+            program.beat(unused()).await;
+            tokio::time::sleep(BEAT).await;
+            let workspace = world.get("x").await;
+            is(&workspace, ConditionType::Suspended, "True").then_some(())
+        })
+        .await;
 }
 
 /// Says that nobody has used it for an hour.
@@ -56,7 +73,8 @@ async fn state(world: &World, state: ActivityState) {
 }
 
 async fn an_unused_workspace_is_stopped_and_woken_by_taking_the_hold_away(world: World) {
-    begin(&world, stops_after(1800), unused()).await;
+    let program = begin(&world, stops_after(1), json!({"busy": true})).await;
+    falls_asleep(&world, &program).await;
     let idle = world.reason("x", ConditionType::Ready, Reason::Idle).await;
     assert_eq!(told(&idle, ConditionType::Suspended), "True/Idle");
     let (_, _, message) = condition(&idle, ConditionType::Ready).unwrap();
@@ -69,10 +87,9 @@ async fn an_unused_workspace_is_stopped_and_woken_by_taking_the_hold_away(world:
     let again = Program::of(&world, "x", "b").await;
     again.registers(&world).await;
     world.ready_at("x", 2).await;
-    assert_eq!(again.beat(json!({"busy": false})).await.0, StatusCode::OK);
+    assert_eq!(again.beat(json!({"busy": true})).await.0, StatusCode::OK);
     world.quiet().await;
-    let awake = world.get("x").await;
-    assert!(is(&awake, ConditionType::Ready, "True"), "its idle time begins anew: {:?}", awake.status);
+    assert!(is(&world.get("x").await, ConditionType::Ready, "True"));
     world.pods.assert_one_at_a_time("x");
 }
 
@@ -93,8 +110,8 @@ async fn who_is_busy_or_says_nothing_is_not_stopped(world: World) {
 }
 
 async fn without_a_limit_any_more_the_operator_takes_its_hold_away(world: World) {
-    begin(&world, stops_after(1800), unused()).await;
-    world.reason("x", ConditionType::Suspended, Reason::Idle).await;
+    let program = begin(&world, stops_after(1), json!({"busy": true})).await;
+    falls_asleep(&world, &program).await;
     world.change("x", json!({"idle": null})).await;
     Program::of(&world, "x", "b").await.registers(&world).await;
     let awake = world.ready_at("x", 2).await;

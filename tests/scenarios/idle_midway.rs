@@ -12,12 +12,13 @@ use axum::{Json, Router, routing::get};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use test_apiserver::{Fault, Gate, Matcher, Verb};
+use test_apiserver::{Fault, FaultRule, Gate, Matcher, Verb};
 use tokio::net::TcpListener;
 use workspace_operator::api::{ConditionType, Reason, names, status::ActivityState};
 
 use crate::{
-    idle::{begin, unused},
+    idle::{BEAT, begin, unused},
+    program::Program,
     world::{IMAGE, World, condition, is, starts, told},
 };
 
@@ -32,7 +33,18 @@ scenarios_in_memory!(
 );
 
 fn stops() -> Value {
-    json!({"image": IMAGE, "registration": {"policy": "Required"}, "idle": {"stopAfterSeconds": 1800}})
+    json!({"image": IMAGE, "registration": {"policy": "Required"}, "idle": {"stopAfterSeconds": 1}})
+}
+
+/// The program says that nobody uses it, until the operator is where `rule` holds it.
+async fn unused_until(world: &World, program: &Program, rule: &FaultRule) {
+    world
+        .eventually("the operator is on its way", || async {
+            program.beat(unused()).await;
+            tokio::time::sleep(BEAT).await;
+            (rule.hits() == 1).then_some(())
+        })
+        .await;
 }
 
 /// Stops at `calls`, lets the program say that it is busy, and goes on: the Pod must live.
@@ -42,8 +54,7 @@ async fn busy_at(world: World, calls: Matcher) {
     let gate = Gate::new();
     let rule = world.operator().unwrap().faults().on(calls.times(1), Fault::Hold(gate.clone()));
     let pod = world.pod("x").await.unwrap().metadata.uid;
-    assert_eq!(program.beat(unused()).await.0, StatusCode::OK);
-    world.eventually("the operator is on its way", || async { (rule.hits() == 1).then_some(()) }).await;
+    unused_until(&world, &program, &rule).await;
     let (status, answer) = program.beat(json!({"busy": true})).await;
     assert_eq!((status, answer), (StatusCode::CONFLICT, json!({"error": "suspended"})));
     gate.open();
@@ -62,8 +73,14 @@ async fn busy_at(world: World, calls: Matcher) {
 }
 
 async fn activity_between_hold_and_record_wins(world: World) {
+    let (server, namespace) = (world.server().unwrap().clone(), world.namespace.clone());
+    let is_held = move || {
+        let workspace = server.object("Workspace", &namespace, "x");
+        workspace.is_some_and(|workspace| workspace["metadata"]["annotations"][names::IDLE_HOLD].is_string())
+    };
     // The first write of status after the hold is the record of the stop.
-    busy_at(world, Matcher::kind("Workspace").subresource("status").writes()).await;
+    let records = Matcher::kind("Workspace").subresource("status").writes().when(move |_| is_held());
+    busy_at(world, records).await;
 }
 
 /// What is said while the deletion is under way comes too late. It is stopped, and nothing is lost.
@@ -72,8 +89,7 @@ async fn activity_after_the_deletion_is_too_late(world: World) {
     let gate = Gate::new();
     let deletions = Matcher::kind("Pod").verb(Verb::Delete).times(1);
     let rule = world.operator().unwrap().faults().on(deletions, Fault::Hold(gate.clone()));
-    assert_eq!(program.beat(unused()).await.0, StatusCode::OK);
-    world.eventually("the deletion is under way", || async { (rule.hits() == 1).then_some(()) }).await;
+    unused_until(&world, &program, &rule).await;
     assert_eq!(program.beat(json!({"busy": true})).await.0, StatusCode::CONFLICT);
     gate.open();
     world.reason("x", ConditionType::Ready, Reason::Idle).await;
@@ -87,8 +103,7 @@ async fn an_edit_while_the_hold_is_set_is_not_lost(world: World) {
     let gate = Gate::new();
     let holds = Matcher::kind("Workspace").verb(Verb::Patch).main_resource().times(1);
     let rule = world.operator().unwrap().faults().on(holds, Fault::Hold(gate.clone()));
-    program.beat(unused()).await;
-    world.eventually("the hold is under way", || async { (rule.hits() == 1).then_some(()) }).await;
+    unused_until(&world, &program, &rule).await;
     world.change("x", json!({"idle": null})).await;
     gate.open();
     world.quiet().await;
