@@ -192,29 +192,26 @@ pub async fn run(
         .reconcile_on(woken)
         .graceful_shutdown_on(shutdown);
     let controller = secrets::watched(controller, &ctx, namespace, credentials);
-    let of_gone = Arc::clone(&ctx);
+    let of_pass = Arc::clone(&ctx);
     controller
         .run(pass, error_policy, ctx)
-        .for_each_concurrent(usize::from(CLEANING), |result| {
-            let ctx = Arc::clone(&of_gone);
-            async move {
-                match result {
-                    // A child of a workspace that is gone. Who does not lead cleans up when it begins to.
-                    Err(controller::Error::ObjectNotFound(gone)) if ctx.leadership.is_leading() => {
-                        leftovers::clean(&ctx, gone.namespace.as_deref().unwrap_or_default(), &gone.name)
-                            .await;
-                    }
-                    // What was told where it happened.
-                    Ok(_)
-                    | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {
-                    }
-                    Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
-                    }
-                }
-            }
-        })
+        .for_each_concurrent(usize::from(CLEANING), |result| ended(Arc::clone(&of_pass), result))
         .await;
+}
+
+/// What follows a pass, or the lack of one.
+async fn ended<T>(ctx: Arc<Context>, result: Result<T, controller::Error<Error, watcher::Error>>) {
+    match result {
+        // A child of a workspace that is gone. Who does not lead cleans up when it begins to.
+        Err(controller::Error::ObjectNotFound(gone)) if ctx.leadership.is_leading() => {
+            leftovers::clean(&ctx, gone.namespace.as_deref().unwrap_or_default(), &gone.name).await;
+        }
+        // What was told where it happened.
+        Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
+        }
+    }
 }
 
 fn namespaces_watch(

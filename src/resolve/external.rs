@@ -1,10 +1,7 @@
 //! What a workspace may say whose program runs elsewhere. There is no Pod, so what speaks of one is refused by its
 //! name: somebody who wrote it believes that it has an effect.
 
-use crate::api::{
-    Reason, WorkspaceSpec,
-    registration::{Registration, RegistrationPolicy},
-};
+use crate::api::{Reason, WorkspaceSpec, registration::RegistrationPolicy};
 
 use super::{Blocked, class::Offer};
 
@@ -32,7 +29,7 @@ pub(super) fn spec(mut spec: WorkspaceSpec, offer: &Offer, class: &str) -> Resul
             format!("WorkspaceClass {class}: spec.backend: this operator can't do External ({flag})");
         return Err(Blocked { reason: Reason::InvalidSpec, message });
     }
-    spec.registration = Some(Registration { policy: Some(RegistrationPolicy::Required) });
+    spec.registration.get_or_insert_default().policy = Some(RegistrationPolicy::Required);
     Ok(spec)
 }
 
