@@ -1,12 +1,13 @@
 //! Wiring: which watches wake which workspace, how many at a time, and what follows an error.
 
+mod secrets;
 mod wakes;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
@@ -29,14 +30,13 @@ use crate::{
     memory::{Memory, Retry, Wish},
     readiness::Pending,
     reconcile,
-    references::SourceKind,
     stores::Stores,
     unreadable,
     view::{DisruptionBudgetView, NetworkPolicyView, PodView, ServiceView, VolumeClaimView},
     watch,
 };
 
-use self::wakes::{all_in, but_for_status, by_label, users_of_class, users_of_reference};
+use self::wakes::{all_in, but_for_status, by_label, users_of_class};
 
 type Guarded = DeserializeGuard<Workspace>;
 
@@ -56,6 +56,7 @@ const RESYNC: Duration = Duration::from_hours(1);
 pub struct Writers {
     workspaces: Writer<Guarded>,
     pods: Writer<PodView>,
+    credentials: Writer<PartialObjectMeta<Secret>>,
     probes: Writer<PodView>,
     volume_claims: Writer<VolumeClaimView>,
     services: Writer<ServiceView>,
@@ -69,6 +70,7 @@ pub struct Writers {
 pub fn caches() -> (Stores, Writers) {
     let (workspaces, workspaces_writer) = reflector::store();
     let (pods, pods_writer) = reflector::store();
+    let (credentials, credentials_writer) = reflector::store();
     let (probes, probes_writer) = reflector::store();
     let (volume_claims, volume_claims_writer) = reflector::store();
     let (services, services_writer) = reflector::store();
@@ -80,6 +82,7 @@ pub fn caches() -> (Stores, Writers) {
         Stores {
             workspaces,
             pods,
+            credentials,
             probes,
             volume_claims,
             services,
@@ -91,6 +94,7 @@ pub fn caches() -> (Stores, Writers) {
         Writers {
             workspaces: workspaces_writer,
             pods: pods_writer,
+            credentials: credentials_writer,
             probes: probes_writer,
             volume_claims: volume_claims_writer,
             services: services_writer,
@@ -112,6 +116,7 @@ pub async fn run(
     let Writers {
         workspaces,
         pods,
+        credentials,
         probes,
         volume_claims,
         services,
@@ -163,32 +168,11 @@ pub async fn run(
     let controller = with_children(controller, &ctx, "NetworkPolicy", names::WORKSPACE, policies);
     let controller =
         with_children(controller, &ctx, "PodDisruptionBudget", names::WORKSPACE, disruption_budgets);
-    let controller = match ctx.hash_key {
-        Some(_) => with_references(controller, &ctx, namespace),
-        None => controller,
-    };
-    let of_gone = Arc::clone(&ctx);
+    let controller = secrets::watched(controller, &ctx, namespace, credentials);
+    let of_pass = Arc::clone(&ctx);
     controller
         .run(pass, error_policy, ctx)
-        .for_each_concurrent(usize::from(CLEANING), |result| {
-            let ctx = Arc::clone(&of_gone);
-            async move {
-                match result {
-                    // A child of a workspace that is gone. Who does not lead cleans up when it begins to.
-                    Err(controller::Error::ObjectNotFound(gone)) if ctx.leadership.is_leading() => {
-                        leftovers::clean(&ctx, gone.namespace.as_deref().unwrap_or_default(), &gone.name)
-                            .await;
-                    }
-                    // What was told where it happened.
-                    Ok(_)
-                    | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {
-                    }
-                    Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
-                    }
-                }
-            }
-        })
+        .for_each_concurrent(usize::from(CLEANING), |result| ended(Arc::clone(&of_pass), result))
         .await;
 }
 
@@ -214,30 +198,19 @@ where
     controller.watches_stream(children.touched_objects(), move |child| by_label(&child, label))
 }
 
-/// Secrets and `ConfigMaps` are watched as metadata only, and nothing of them is kept.
-fn with_references(
-    controller: Controller<Guarded>,
-    ctx: &Arc<Context>,
-    namespace: Option<&str>,
-) -> Controller<Guarded> {
-    let secrets = watch::events::<PartialObjectMeta<Secret>>(
-        "Secret",
-        watch::scope(&ctx.client, namespace),
-        watch::config(None),
-    );
-    let configs = watch::events::<PartialObjectMeta<ConfigMap>>(
-        "ConfigMap",
-        watch::scope(&ctx.client, namespace),
-        watch::config(None),
-    );
-    let (of_secret, of_config) = (Arc::clone(ctx), Arc::clone(ctx));
-    controller
-        .watches_stream(secrets.touched_objects(), move |secret| {
-            users_of_reference(&of_secret, SourceKind::Secret, &secret)
-        })
-        .watches_stream(configs.touched_objects(), move |config| {
-            users_of_reference(&of_config, SourceKind::ConfigMap, &config)
-        })
+/// What follows a pass, or the lack of one.
+async fn ended<T>(ctx: Arc<Context>, result: Result<T, controller::Error<Error, watcher::Error>>) {
+    match result {
+        // A child of a workspace that is gone. Who does not lead cleans up when it begins to.
+        Err(controller::Error::ObjectNotFound(gone)) if ctx.leadership.is_leading() => {
+            leftovers::clean(&ctx, gone.namespace.as_deref().unwrap_or_default(), &gone.name).await;
+        }
+        // What was told where it happened.
+        Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
+        }
+    }
 }
 
 fn namespaces_watch(

@@ -177,7 +177,8 @@ async fn adjust_metadata(
     if let Some(refusal) = Refused::standing(memory.metadata.as_ref(), &wish, situation.now) {
         return Ok(Some(refusal));
     }
-    memory.metadata = match apply::pod::patch_metadata(&ctx.client, owner, &body).await? {
+    let patched = apply::incarnation::patch_metadata(&ctx.client, owner, pod.view.backend, &body);
+    memory.metadata = match patched.await? {
         Made::Made(()) => None,
         Made::Refused(reason, message) => {
             let before = memory.metadata.as_ref();

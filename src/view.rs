@@ -1,6 +1,7 @@
 //! Our children as the caches hold them: only the fields something reads. A full Pod costs about 5 KB before its
 //! strings; these cost a fraction, and what is not here can't be relied on by accident.
 
+pub mod credential;
 pub mod disruption_budget;
 pub mod network_policy;
 pub mod pod;

@@ -7,7 +7,7 @@ use k8s_openapi::{api::core::v1::PodSpec, apimachinery::pkg::api::resource::Quan
 use crate::{
     api::{
         WorkspaceClass, WorkspaceSpec,
-        class::{Network, NetworkPolicyMode},
+        class::{Backend, Network, NetworkPolicyMode},
         status::ClassRef,
         update_strategy::UpdateStrategyType,
         workspace::{ImagePullPolicy, ServiceType},
@@ -29,7 +29,9 @@ use super::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effective {
     pub class: Option<ClassRef>,
-    pub image: String,
+    pub backend: Backend,
+    /// None for a program that runs elsewhere.
+    pub image: Option<String>,
     pub volume: Option<Volume>,
     /// The kind of Service; none without ports.
     pub service: Option<ServiceType>,
@@ -81,10 +83,10 @@ impl Effective {
     /// Checks `draft` against what its references were found to be. Operator-wide, `forbidden` names no variable.
     pub fn of(draft: &Draft, found: &Found, forbidden: &ForbiddenEnv) -> Result<Self, Blocked> {
         let spec = &draft.spec;
-        let image =
-            spec.image.clone().filter(|image| !image.trim().is_empty()).ok_or_else(|| {
-                Blocked::invalid("image", "neither the workspace nor its class names an image")
-            })?;
+        let image = spec.image.clone().filter(|image| !image.trim().is_empty());
+        if image.is_none() && draft.backend.is_pod() {
+            return Err(Blocked::invalid("image", "neither the workspace nor its class names an image"));
+        }
         let service = (!spec.ports.is_empty())
             .then(|| spec.service.as_ref().and_then(|service| service.type_).unwrap_or_default());
         let (strategy, max_delay) = activity::strategy(spec)?;
@@ -94,11 +96,12 @@ impl Effective {
         let of_class = draft.class().map(OfClass::of).unwrap_or_default();
         Ok(Self {
             class: draft.class().map(class::reference),
+            backend: draft.backend,
             image,
             volume: draft.volume.clone(),
             service,
-            network: network(draft.class()),
-            busy_disruption_budget: busy_disruption_budget(draft.class()),
+            network: network(draft.class()).filter(|_| draft.backend.is_pod()),
+            busy_disruption_budget: busy_disruption_budget(draft.class()) && draft.backend.is_pod(),
             strategy,
             max_delay,
             idle,

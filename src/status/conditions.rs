@@ -10,7 +10,7 @@ use crate::{
     health::Health,
     registration::{self, Registration},
     resolve::Run,
-    situation::{Situation, VolumeState},
+    situation::{PodFacts, Situation, VolumeState},
 };
 
 use super::{
@@ -192,13 +192,22 @@ fn registered(s: &Situation, step: &Step) -> Said {
     match pod.map(|pod| pod.registration) {
         Some(Registration::Registered { .. }) => said(ConditionStatus::True, Reason::Registered, ""),
         Some(Registration::Awaited) => {
-            said(ConditionStatus::False, Reason::AwaitingRegistration, registration::AWAITED)
+            let message = pod.and_then(awaited).unwrap_or(registration::AWAITED);
+            said(ConditionStatus::False, Reason::AwaitingRegistration, message)
         }
         None if is_wanted && matches!(step, Step::Claim(..) | Step::Start) => {
             said(ConditionStatus::False, Reason::AwaitingRegistration, registration::AWAITED)
         }
         None if is_wanted => said(ConditionStatus::Unknown, Reason::NoPod, ""),
         Some(Registration::NotRequired) | None => said(ConditionStatus::True, Reason::NotRequired, ""),
+    }
+}
+
+/// What its health says of that it has not registered.
+fn awaited(pod: &PodFacts) -> Option<&str> {
+    match &pod.health {
+        Health::NotReady(cause) if cause.reason == Reason::AwaitingRegistration => Some(&cause.message),
+        _ => None,
     }
 }
 

@@ -52,6 +52,7 @@ mod class_use;
 mod create;
 mod deletion;
 mod disruption_budget;
+mod external;
 mod failure;
 mod faults;
 mod forbidden_env;
