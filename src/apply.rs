@@ -2,6 +2,7 @@
 
 pub mod children;
 pub mod credential;
+pub mod disruption_budget;
 pub mod incarnation;
 pub mod network_policy;
 pub mod pod;

@@ -2,6 +2,7 @@
 //! [`resolve`](crate::resolve).
 
 pub mod credential;
+pub mod disruption_budget;
 pub mod network_policy;
 pub mod pod;
 pub mod probe;

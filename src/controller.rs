@@ -3,14 +3,14 @@
 mod secrets;
 mod wakes;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         Controller, Predicate, WatchStreamExt,
         controller::{self, Action},
@@ -19,6 +19,7 @@ use kube::{
         watcher,
     },
 };
+use serde::de::DeserializeOwned;
 
 use crate::{
     api::{Workspace, WorkspaceClass, names},
@@ -31,7 +32,7 @@ use crate::{
     reconcile,
     stores::Stores,
     unreadable,
-    view::{NetworkPolicyView, PodView, ServiceView, VolumeClaimView},
+    view::{DisruptionBudgetView, NetworkPolicyView, PodView, ServiceView, VolumeClaimView},
     watch,
 };
 
@@ -60,6 +61,7 @@ pub struct Writers {
     volume_claims: Writer<VolumeClaimView>,
     services: Writer<ServiceView>,
     policies: Writer<NetworkPolicyView>,
+    disruption_budgets: Writer<DisruptionBudgetView>,
     classes: Writer<DeserializeGuard<WorkspaceClass>>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
 }
@@ -73,6 +75,7 @@ pub fn caches() -> (Stores, Writers) {
     let (volume_claims, volume_claims_writer) = reflector::store();
     let (services, services_writer) = reflector::store();
     let (policies, policies_writer) = reflector::store();
+    let (disruption_budgets, disruption_budgets_writer) = reflector::store();
     let (classes, classes_writer) = reflector::store();
     let (namespaces, namespaces_writer) = reflector::store();
     (
@@ -84,6 +87,7 @@ pub fn caches() -> (Stores, Writers) {
             volume_claims,
             services,
             policies,
+            disruption_budgets,
             classes,
             namespaces,
         },
@@ -95,6 +99,7 @@ pub fn caches() -> (Stores, Writers) {
             volume_claims: volume_claims_writer,
             services: services_writer,
             policies: policies_writer,
+            disruption_budgets: disruption_budgets_writer,
             classes: classes_writer,
             namespaces: namespaces_writer,
         },
@@ -116,12 +121,12 @@ pub async fn run(
         volume_claims,
         services,
         policies,
+        disruption_budgets,
         classes,
         namespaces,
     } = writers;
     let (client, pending) = (&ctx.client, &ctx.pending);
     let namespace = ctx.settings.namespace.as_deref();
-    let ours = || watch::config(Some(names::WORKSPACE));
     let store = ctx.stores.workspaces.clone();
 
     let main =
@@ -130,42 +135,6 @@ pub async fn run(
     let (in_class, in_namespace) = (store.clone(), store.clone());
     let controller = Controller::for_stream(noting(Arc::clone(&ctx), main).applied_objects(), store)
         .with_config(controller::Config::default().concurrency(ctx.settings.concurrency))
-        .watches_stream(
-            watch::cached(pending, "Pod", watch::scope(client, namespace), ours(), pods).touched_objects(),
-            |pod| by_label(&pod, names::WORKSPACE),
-        )
-        .watches_stream(
-            watch::cached(
-                pending,
-                "probe Pod",
-                watch::scope(client, namespace),
-                watch::config(Some(names::PROBE_FOR)),
-                probes,
-            )
-            .touched_objects(),
-            |probe| by_label(&probe, names::PROBE_FOR),
-        )
-        .watches_stream(
-            watch::cached(
-                pending,
-                "PersistentVolumeClaim",
-                watch::scope(client, namespace),
-                ours(),
-                volume_claims,
-            )
-            .touched_objects(),
-            |claim| by_label(&claim, names::WORKSPACE),
-        )
-        .watches_stream(
-            watch::cached(pending, "Service", watch::scope(client, namespace), ours(), services)
-                .touched_objects(),
-            |service| by_label(&service, names::WORKSPACE),
-        )
-        .watches_stream(
-            watch::cached(pending, "NetworkPolicy", watch::scope(client, namespace), ours(), policies)
-                .touched_objects(),
-            |policy| by_label(&policy, names::WORKSPACE),
-        )
         .watches_stream(
             but_for_status(
                 watch::cached(
@@ -191,12 +160,42 @@ pub async fn run(
         .reconcile_all_on(certificates_changed(&ctx))
         .reconcile_on(woken)
         .graceful_shutdown_on(shutdown);
+    let controller = with_children(controller, &ctx, "Pod", names::WORKSPACE, pods);
+    let controller = with_children(controller, &ctx, "probe Pod", names::PROBE_FOR, probes);
+    let controller =
+        with_children(controller, &ctx, "PersistentVolumeClaim", names::WORKSPACE, volume_claims);
+    let controller = with_children(controller, &ctx, "Service", names::WORKSPACE, services);
+    let controller = with_children(controller, &ctx, "NetworkPolicy", names::WORKSPACE, policies);
+    let controller =
+        with_children(controller, &ctx, "PodDisruptionBudget", names::WORKSPACE, disruption_budgets);
     let controller = secrets::watched(controller, &ctx, namespace, credentials);
     let of_pass = Arc::clone(&ctx);
     controller
         .run(pass, error_policy, ctx)
         .for_each_concurrent(usize::from(CLEANING), |result| ended(Arc::clone(&of_pass), result))
         .await;
+}
+
+/// One kind of child, which names its workspace by `label`.
+fn with_children<K>(
+    controller: Controller<Guarded>,
+    ctx: &Context,
+    kind: &'static str,
+    label: &'static str,
+    writer: Writer<K>,
+) -> Controller<Guarded>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let api = watch::scope(&ctx.client, ctx.settings.namespace.as_deref());
+    let children = watch::cached(&ctx.pending, kind, api, watch::config(Some(label)), writer);
+    controller.watches_stream(children.touched_objects(), move |child| by_label(&child, label))
 }
 
 /// What follows a pass, or the lack of one.

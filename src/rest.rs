@@ -1,5 +1,6 @@
 //! What is done while nothing has to happen: children are kept in shape and small changes made in place.
 
+mod disruption_budget;
 pub mod policy;
 mod registration;
 
@@ -27,8 +28,22 @@ pub enum Shape {
     LookAgain,
 }
 
-/// Brings Service, volume claim and the running Pod to the wish, as far as that needs no new Pod.
+/// Brings the children and the running Pod to the wish, as far as that needs no new Pod.
 pub async fn keep_in_shape(
+    ctx: &Context,
+    owner: &Owner,
+    situation: &mut Situation,
+    rest: &Rest,
+    memory: &mut Memory,
+) -> Result<Shape, Error> {
+    let shape = adjust_children(ctx, owner, situation, rest, memory).await;
+    // Whatever is in the way of the others: a budget that nobody wants any more would go on refusing drains.
+    let refused = disruption_budget::adjust(ctx, owner, situation, memory).await?;
+    situation.in_place = situation.in_place.take().or(refused);
+    shape
+}
+
+async fn adjust_children(
     ctx: &Context,
     owner: &Owner,
     situation: &mut Situation,

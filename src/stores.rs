@@ -11,7 +11,9 @@ use kube::{
 
 use crate::{
     api::{Workspace, WorkspaceClass, class::Backend, names},
-    view::{NetworkPolicyView, PodView, ServiceView, VolumeClaimView, credential, label},
+    view::{
+        DisruptionBudgetView, NetworkPolicyView, PodView, ServiceView, VolumeClaimView, credential, label,
+    },
 };
 
 /// The caches.
@@ -24,6 +26,7 @@ pub struct Stores {
     pub volume_claims: Store<VolumeClaimView>,
     pub services: Store<ServiceView>,
     pub policies: Store<NetworkPolicyView>,
+    pub disruption_budgets: Store<DisruptionBudgetView>,
     pub classes: Store<DeserializeGuard<WorkspaceClass>>,
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
 }
@@ -41,6 +44,7 @@ impl Stores {
         "PersistentVolumeClaim",
         "Service",
         "NetworkPolicy",
+        "PodDisruptionBudget",
         "WorkspaceClass",
         "Namespace",
     ];

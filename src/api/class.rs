@@ -96,6 +96,11 @@ pub struct WorkspaceClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
 
+    /// Whether a PodDisruptionBudget keeps a drain from evicting a Pod while its program says that it is busy, at most
+    /// for the workspace's `updateStrategy.maxDelaySeconds`. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy_disruption_budget: Option<bool>,
+
     /// How changes from outside a workspace (of its class, of shared Secrets and ConfigMaps, the end of a hold on
     /// its namespace) reach the workspaces of this class: so many at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -21,9 +21,9 @@ use crate::lock::lock;
 
 use super::Endpoint;
 
-/// Connections at a time, of everybody and of one address.
+/// Connections at a time, of everybody and of one address. In some networks all Pods of a node have its address.
 const MOST: usize = 32_768;
-const MOST_OF_ONE: usize = 128;
+const MOST_OF_ONE: usize = 1024;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection may be idle, and a head may take: hyper has one clock for both.

@@ -37,6 +37,8 @@ pub struct Effective {
     pub service: Option<ServiceType>,
     /// What the network policy lets through; none where the operator makes none.
     pub network: Option<Network>,
+    /// Whether a disruption budget keeps a drain away while the program is busy.
+    pub busy_disruption_budget: bool,
     pub strategy: UpdateStrategyType,
     /// How long a change waits at most for the program to be idle, and a drain for it to have finished.
     pub max_delay: Duration,
@@ -64,6 +66,10 @@ fn network(class: Option<&WorkspaceClass>) -> Option<Network> {
     let spec = &class?.spec;
     let is_managed = spec.network_policy == Some(NetworkPolicyMode::Managed);
     is_managed.then(|| spec.network.clone().unwrap_or_default())
+}
+
+fn busy_disruption_budget(class: Option<&WorkspaceClass>) -> bool {
+    class.and_then(|class| class.spec.busy_disruption_budget).unwrap_or_default()
 }
 
 /// How long each start may take.
@@ -95,6 +101,7 @@ impl Effective {
             volume: draft.volume.clone(),
             service,
             network: network(draft.class()).filter(|_| draft.backend.is_pod()),
+            busy_disruption_budget: busy_disruption_budget(draft.class()) && draft.backend.is_pod(),
             strategy,
             max_delay,
             idle,

@@ -26,10 +26,11 @@ use crate::world::World;
 /// A process of a Pod.
 #[derive(Clone)]
 pub struct Program {
-    url: String,
+    pub url: String,
     pub token: String,
     pub nonce: String,
-    trust: String,
+    /// The certificates it was given.
+    pub trust: String,
 }
 
 impl Program {
@@ -129,16 +130,21 @@ pub async fn token(world: &World, pod: &Pod, audiences: &[&str]) -> String {
     answer.status.unwrap().token.unwrap()
 }
 
-fn client(trust: &str) -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
+/// TLS that trusts these certificates and no others.
+pub fn trusting(trust: &str) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(trust.as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();
     }
-    let config = ClientConfig::builder_with_provider(ring::default_provider().into())
+    ClientConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
+        .with_no_client_auth()
+}
+
+fn client(trust: &str) -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(trusting(trust)).https_only().enable_http1().build();
     Client::builder(TokioExecutor::new()).build(connector)
 }
