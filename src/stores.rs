@@ -32,14 +32,11 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// The cache that an operator which may not see Secrets goes without.
-    pub const CREDENTIALS: &str = "Secret of a program elsewhere";
-
-    /// Their names, as far as readiness waits for them.
+    /// Their names, as far as readiness waits for them. Not the Secrets of programs that run elsewhere: an operator may go
+    /// without the right to see Secrets, and what its cache lacks is asked for live.
     pub const KINDS: &[&str] = &[
         "Workspace",
         "Pod",
-        Self::CREDENTIALS,
         "probe Pod",
         "PersistentVolumeClaim",
         "Service",

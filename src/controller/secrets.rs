@@ -8,7 +8,7 @@ use kube::{
     runtime::{Controller, WatchStreamExt, reflector::store::Writer},
 };
 
-use crate::{api::names, context::Context, references::SourceKind, stores::Stores, watch};
+use crate::{api::names, context::Context, references::SourceKind, watch};
 
 use super::{
     Guarded,
@@ -24,12 +24,11 @@ pub(super) fn watched(
     credentials: Writer<PartialObjectMeta<Secret>>,
 ) -> Controller<Guarded> {
     if ctx.hash_key.is_none() {
-        ctx.pending.done(Stores::CREDENTIALS);
         return controller;
     }
     let credentials = watch::cached(
         &ctx.pending,
-        Stores::CREDENTIALS,
+        "Secret of a program elsewhere",
         watch::scope(&ctx.client, namespace),
         watch::config(Some(names::WORKSPACE)),
         credentials,

@@ -73,7 +73,7 @@ pub(super) fn tell(s: &Situation, step: &Step, next: &WorkspaceStatus) -> Vec<To
         .iter()
         .map(|type_| {
             let (status, reason, message) = match type_ {
-                ConditionType::Ready => ready(obstacle.as_ref()),
+                ConditionType::Ready => ready(s, obstacle.as_ref()),
                 ConditionType::Reconciling => reconciling(&progress, obstacle.as_ref()),
                 ConditionType::Stalled => stalled(&progress),
                 ConditionType::Accepted => accepted(s),
@@ -94,9 +94,11 @@ fn said(status: ConditionStatus, reason: Reason, message: &str) -> Said {
     (status, reason, message.to_owned())
 }
 
-fn ready(obstacle: Option<&Obstacle>) -> Said {
+fn ready(s: &Situation, obstacle: Option<&Obstacle>) -> Said {
+    let is_elsewhere = ours(s).is_some_and(|pod| !pod.view.backend.is_pod());
+    let serves = if is_elsewhere { "its program registered, and is heard" } else { "the Pod is Ready" };
     match obstacle {
-        None => said(ConditionStatus::True, Reason::Running, "the Pod is Ready"),
+        None => said(ConditionStatus::True, Reason::Running, serves),
         Some((reason, message)) => said(ConditionStatus::False, *reason, message),
     }
 }
