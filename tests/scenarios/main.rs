@@ -65,6 +65,7 @@ mod network_policy;
 mod overlay;
 mod references;
 mod registration;
+mod registration_examples;
 mod registration_limits;
 mod registration_midway;
 mod replicas;
