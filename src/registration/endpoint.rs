@@ -238,12 +238,11 @@ impl Endpoint {
     /// Who shows `token`, by what the API server said of it before; and takes one of its requests.
     async fn identify(&self, peer: IpAddr, token: &str) -> Result<Identity, Answer> {
         let known = lock(&self.tokens).get(token, self.ctx.now()).cloned();
-        let identity = match known {
-            Some(identity) => identity,
-            None => {
-                let _call = self.calls.acquire().await.map_err(|_| Answer::Unavailable)?;
-                self.verify(peer, token).await?
-            }
+        let identity = if let Some(identity) = known {
+            identity
+        } else {
+            let _call = self.calls.acquire().await.map_err(|_| Answer::Unavailable)?;
+            self.verify(peer, token).await?
         };
         self.spend(&identity)?;
         Ok(identity)
