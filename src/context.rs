@@ -12,7 +12,7 @@ use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     api::names,
@@ -33,6 +33,9 @@ use crate::{
 
 /// Tells the time; an argument, so that tests have their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// How many programs are asked for their activity at a time.
+const LOOKS: usize = 8;
 
 /// What the operator was told at its start.
 #[derive(Clone, Debug)]
@@ -95,6 +98,8 @@ pub struct Context {
     pub gates: Gates,
     /// What programs said of themselves.
     pub heartbeats: Heartbeats,
+    /// So many programs are asked for their activity at a time: those that don't answer must not hold up everybody.
+    pub looks: Semaphore,
     pub waker: Waker,
     /// Where and how programs register; none where they can't.
     pub registration: Option<Registrar>,
@@ -131,6 +136,7 @@ impl Context {
             image_answers: Answers::default(),
             gates,
             heartbeats,
+            looks: Semaphore::new(LOOKS),
             waker,
             registration,
             leadership,

@@ -280,6 +280,12 @@ fn resync(ctx: Arc<Context>) -> impl Stream<Item = ()> + Send {
 /// One pass under a time limit, with what was remembered before and after it.
 async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> {
     ctx.leadership.acquired().await;
+    ctx.pending.wait().await;
+    // That may have taken days.
+    let newest = ctx.stores.workspaces.get(&ObjectRef::from_obj(object.as_ref()));
+    let Some(object) = newest.filter(|newest| newest.meta().uid == object.meta().uid) else {
+        return Ok(Action::await_change());
+    };
     let workspace = match &object.0 {
         Ok(workspace) => workspace,
         Err(invalid) => {

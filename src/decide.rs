@@ -74,7 +74,11 @@ pub fn decide(s: &Situation) -> Step {
         (Run::Suspended(why), PodState::Absent) if s.incarnation().is_none() || is_suspended(s) => {
             Step::Rest(Rest::Suspended(why.clone()))
         }
-        (Run::Running, PodState::Ours(pod)) => running(s, pod),
+        (Run::Running, PodState::Ours(pod)) => match running(s, pod) {
+            // A change that waits does not keep an unused workspace running: its next start has it.
+            rest @ Step::Rest(Rest::Settled(_)) => idle::step(s, pod).unwrap_or(rest),
+            step => step,
+        },
         (Run::Running, PodState::Gone) => start(s),
         (Run::Running, PodState::Absent) if s.incarnation().is_none() => start(s),
         (_, PodState::Absent) => Step::ReadPod,
@@ -114,9 +118,7 @@ fn running(s: &Situation, pod: &PodFacts) -> Step {
         // What it was stopped for has gone, and another operator may be about to delete it.
         (None, _) if is_stopped && blocked(s).is_none() => Step::Delete { uid: pod.view.uid().to_owned() },
         (None, Some(cause)) => lost(s, cause, || Step::Delete { uid: pod.view.uid().to_owned() }),
-        (None, None) => {
-            idle::step(s, pod).unwrap_or_else(|| Step::Rest(Rest::Settled(blocked(s).map(Waiting::Blocked))))
-        }
+        (None, None) => Step::Rest(Rest::Settled(blocked(s).map(Waiting::Blocked))),
         (Some(Change { cause: StopCause::InputsChanged | StopCause::Rollout, what }), None)
             if waits_for_restart(s) && !is_stopped =>
         {

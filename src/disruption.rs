@@ -18,6 +18,14 @@ pub fn protected_until(s: &Situation) -> Option<Timestamp> {
     Some(after(since, effective.max_delay)).filter(|until| *until > s.now)
 }
 
+/// Whether it is not known yet what the program does: another operator listened before. A budget that is there stays until
+/// it was heard, or counts as silent.
+pub fn is_unheard(s: &Situation) -> bool {
+    let PodState::Ours(pod) = &s.pod else { return false };
+    let pulse = pod.pulse.as_ref().filter(|_| pod.is_serving());
+    pulse.is_some_and(|pulse| pulse.heard.is_none() && !pulse.is_silent())
+}
+
 fn busy_since(pulse: &Pulse) -> Option<Timestamp> {
     match pulse.doing {
         Doing::Busy { since } if pulse.silence != Silence::Its => Some(since),

@@ -1,7 +1,14 @@
 //! What this process has heard from programs: when each was heard last, and what it does. Kept in memory only; of a
 //! thousand heartbeats one is worth a write, the one that tells something new.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -24,6 +31,8 @@ const MANY: usize = 3;
 pub struct Heartbeats {
     interval: Duration,
     heard: Mutex<HashMap<String, Heard>>,
+    /// Whether most were missing when they were looked at last.
+    are_most_missing: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -107,6 +116,10 @@ impl Doing {
         }
     }
 
+    fn unless_idle(self) -> Self {
+        if matches!(self, Self::Idle { .. }) { Self::Unknown } else { self }
+    }
+
     fn is_same_state(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
@@ -127,7 +140,7 @@ pub struct Speaker<'a> {
 impl Heartbeats {
     /// Nothing heard yet from programs that are to be heard every `interval`.
     pub fn new(interval: Duration) -> Self {
-        Self { interval, heard: Mutex::default() }
+        Self { interval, heard: Mutex::default(), are_most_missing: AtomicBool::new(false) }
     }
 
     /// How often a program is to be heard.
@@ -139,8 +152,15 @@ impl Heartbeats {
     pub fn note(&self, speaker: Speaker<'_>, beat: &Beat, now: Timestamp) -> bool {
         let mut heard = lock(&self.heard);
         let entry = heard.entry(speaker.uid.to_owned()).or_insert_with(|| Heard::of(speaker, now));
-        let doing = entry.pulse.doing.after(beat, now);
-        let is_news = entry.is_told_silent || !doing.is_same_state(entry.pulse.doing);
+        let is_first = entry.pulse.heard.is_none();
+        // What status tells of its idle time may leave out what it did while nobody listened.
+        let before = if is_first && beat.activity.is_none() {
+            entry.pulse.doing.unless_idle()
+        } else {
+            entry.pulse.doing
+        };
+        let doing = before.after(beat, now);
+        let is_news = is_first || entry.is_told_silent || !doing.is_same_state(entry.pulse.doing);
         let message = beat.message.clone();
         entry.pulse = Pulse { heard: Some(now), since: now, doing, message, silence: Silence::No };
         entry.is_told_silent = false;
@@ -155,19 +175,23 @@ impl Heartbeats {
         let mut pulse = entry.pulse.clone();
         entry.is_told_silent = self.is_overdue(&pulse, now);
         if entry.is_told_silent {
-            let is_missing = |one: &&Heard| now >= after(one.pulse.since, self.interval * MISSING);
-            let missing = heard.values().filter(is_missing).count();
-            let are_most = heard.len() >= MANY && missing * 2 > heard.len();
+            let are_most = self.are_most_missing.load(Ordering::Relaxed);
             pulse.silence = if are_most { Silence::Everybodys } else { Silence::Its };
         }
         pulse
     }
 
-    /// Those that fell silent and whose silence was not told: UID, namespace and name of each.
+    /// Looks around: those that fell silent and whose silence was not told, as UID, namespace and name of each. All that
+    /// are silent, where it turns out to be everybody's silence, or not to be any more.
     pub fn newly_silent(&self, now: Timestamp) -> Vec<(String, String, String)> {
         let mut heard = lock(&self.heard);
-        let silent =
-            heard.iter_mut().filter(|(_, one)| !one.is_told_silent && self.is_overdue(&one.pulse, now));
+        let is_missing = |one: &&Heard| now >= after(one.pulse.since, self.interval * MISSING);
+        let missing = heard.values().filter(is_missing).count();
+        let are_most = heard.len() >= MANY && missing * 2 > heard.len();
+        let has_turned = self.are_most_missing.swap(are_most, Ordering::Relaxed) != are_most;
+        let silent = heard
+            .iter_mut()
+            .filter(|(_, one)| (has_turned || !one.is_told_silent) && self.is_overdue(&one.pulse, now));
         silent
             .map(|(uid, one)| {
                 one.is_told_silent = true;
@@ -243,10 +267,12 @@ mod tests {
         for (seconds, speaker) in (0_i64..).step_by(10).zip(speakers) {
             heartbeats.note(speaker, &beat(None, None), at(seconds));
         }
+        assert_eq!(heartbeats.newly_silent(at(90)).len(), 1);
         assert_eq!(heartbeats.pulse(X, at(90)).silence, Silence::Everybodys, "all but one are missing");
         for speaker in &speakers[1..] {
             heartbeats.note(*speaker, &beat(None, None), at(85));
         }
+        assert_eq!(heartbeats.newly_silent(at(90)).len(), 1, "what turned out is told again");
         assert_eq!(heartbeats.pulse(X, at(90)).silence, Silence::Its);
         assert_eq!(heartbeats.pulse(speakers[1], at(90)).silence, Silence::No);
     }
@@ -271,8 +297,12 @@ mod tests {
         let heartbeats = heartbeats();
         let pulse = heartbeats.pulse(Speaker { before, ..X }, at(60));
         assert_eq!((pulse.heard, pulse.doing), (None, Doing::Idle { since: now() }));
-        assert!(!heartbeats.note(X, &beat(Some(false), None), at(61)), "it does what it did");
+        assert!(heartbeats.note(X, &beat(Some(false), Some(0)), at(61)), "its first word is waited for");
         assert_eq!(heartbeats.pulse(X, at(61)).doing, Doing::Idle { since: now() });
+        let other = Speaker { uid: "2", before, ..X };
+        heartbeats.note(other, &beat(Some(false), None), at(61));
+        let doing = heartbeats.pulse(other, at(61)).doing;
+        assert_eq!(doing, Doing::Idle { since: at(61) }, "it may have been busy while nobody listened");
     }
 
     #[test]
@@ -300,13 +330,13 @@ mod tests {
         #[test]
         fn only_a_change_of_state_is_worth_a_visit(said in prop::collection::vec((prop::option::of(any::<bool>()), 0..20_i64), 1..40)) {
             let heartbeats = heartbeats();
-            let (mut before, mut time) = (Doing::Unknown, 0);
+            let (mut before, mut time, mut is_first) = (Doing::Unknown, 0, true);
             for (busy, step) in said {
                 time += step;
                 let news = heartbeats.note(X, &beat(busy, None), at(time));
                 let doing = heartbeats.pulse(X, at(time)).doing;
-                prop_assert_eq!(news, !doing.is_same_state(before));
-                before = doing;
+                prop_assert_eq!(news, is_first || !doing.is_same_state(before));
+                (before, is_first) = (doing, false);
             }
         }
     }

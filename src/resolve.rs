@@ -7,6 +7,7 @@ pub mod desired;
 pub mod draft;
 pub mod effective;
 pub mod external;
+pub mod json_path;
 pub mod merge;
 pub mod suspension;
 pub mod template;

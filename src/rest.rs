@@ -36,6 +36,12 @@ pub async fn keep_in_shape(
     rest: &Rest,
     memory: &mut Memory,
 ) -> Result<Shape, Error> {
+    // First, and whatever is wanted: traffic is for a program that registered only.
+    if let PodState::Ours(pod) = &situation.pod
+        && !pod.view.is_terminating()
+    {
+        registration::adjust(ctx, pod).await?;
+    }
     let shape = adjust_children(ctx, owner, situation, rest, memory).await;
     // Whatever is in the way of the others: a budget that nobody wants any more would go on refusing drains.
     let refused = disruption_budget::adjust(ctx, owner, situation, memory).await?;
@@ -70,7 +76,6 @@ async fn adjust_children(
             adjust_service(ctx, owner, situation, effective, service.as_deref(), memory).await?;
     }
     let Some(pod) = pod.filter(|pod| !pod.view.is_terminating()) else { return Ok(Shape::Settled) };
-    registration::adjust(ctx, &pod).await?;
     let shape = adjust_resources(ctx, owner, &pod, effective, memory).await?;
     let refused = policy::adjust(ctx, owner, situation, &pod, effective, memory).await?;
     situation.in_place = situation.in_place.take().or(refused);

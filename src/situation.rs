@@ -130,6 +130,8 @@ pub enum Look {
 pub struct Looked {
     /// Its last activity, by the newest answer.
     pub last: Option<Timestamp>,
+    /// How often in a row it gave no answer.
+    pub failures: u32,
     /// When it may be asked again.
     pub next: Timestamp,
 }

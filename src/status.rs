@@ -108,6 +108,14 @@ fn awaiting_idle_since(s: &Situation, step: &Step) -> Option<Time> {
         Step::Rest(Rest::Settled(Some(Waiting::Idle { .. }))) => {
             Some(s.status.awaiting_idle_since.clone().unwrap_or_else(|| Time(whole_seconds(s.now))))
         }
+        // What it waits for now comes after that: its time goes on.
+        Step::Rest(Rest::Settled(Some(
+            Waiting::Turn { .. }
+            | Waiting::Image { .. }
+            | Waiting::Declined { .. }
+            | Waiting::Blocked(_)
+            | Waiting::Volume { .. },
+        ))) => s.status.awaiting_idle_since.clone(),
         Step::Rest(_) | Step::Claim(..) => None,
         _ => s.status.awaiting_idle_since.clone(),
     }

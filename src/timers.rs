@@ -9,7 +9,6 @@ use crate::{
     decide::{self, Rest, Step, Waiting},
     disruption,
     health::{self, Health},
-    heartbeats::Silence,
     situation::{PodFacts, PodState, Situation, VolumeState},
     status,
 };
@@ -32,9 +31,6 @@ pub fn next_visit(s: &Situation, step: &Step) -> Option<Timestamp> {
         }
         times.push(idle(s, pod));
         times.push(disruption::protected_until(s));
-        // Whether it is only its own silence changes with what others say.
-        let is_general = pod.pulse.as_ref().is_some_and(|pulse| pulse.silence == Silence::Everybodys);
-        times.push(is_general.then(|| after(s.now, POLL)));
         times.push(pod.view.termination_deadline().map(|deadline| after(deadline, health::OVERDUE)));
         times.push(health::creating_since(&pod.view).map(|since| {
             let due = after(since, health::MOUNT_PATIENCE);

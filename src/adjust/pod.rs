@@ -43,6 +43,11 @@ pub fn metadata(
         annotations.insert(names::REGISTRATION_CA.to_owned(), pem.to_owned());
     }
 
+    if !pod.backend.is_pod() && !matches!(compared, Comparison::Differs(_)) {
+        annotations
+            .insert(names::SERVICE_ACCOUNT.to_owned(), build::credential::account(effective).to_owned());
+    }
+
     // Our own labels are put back: without them neither the watch nor the Service has this Pod.
     labels.extend(owner.labels());
     labels.insert(names::INCARNATION.to_owned(), claim.number.to_string());

@@ -31,8 +31,8 @@ pub struct IdleProbe {
     /// Where its answer is found, as JSON.
     pub http_get: IdleHttpGet,
 
-    /// Where in the answer the time of the last activity stands, as a JSONPath (RFC 9535): a time by RFC 3339, or seconds
-    /// since 1970. Of several the latest counts. Default: `$.last_activity`, as `/api/status` of Jupyter has it.
+    /// Where in the answer the time of the last activity stands, as a JSONPath of names, indexes and `[*]`: a time by
+    /// RFC 3339, or seconds since 1970. Of several the latest counts. Default: `$.last_activity`, as `/api/status` of Jupyter has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub last_activity: Option<String>,

@@ -17,13 +17,17 @@ pub fn credential(owner: &Owner, effective: &Effective, claim: &Claim, certifica
     metadata.name = Some(Backend::External.object_name(&owner.name));
     let labels = metadata.labels.get_or_insert_default();
     labels.insert(names::INCARNATION.to_owned(), claim.number.to_string());
-    let account = effective.spec.service_account_name.as_deref().unwrap_or("default");
     let said = [
         (names::CLAIM, Some(claim.to_annotation())),
-        (names::SERVICE_ACCOUNT, Some(account.to_owned())),
+        (names::SERVICE_ACCOUNT, Some(account(effective).to_owned())),
         (names::REGISTRATION_CA, certificates.map(str::to_owned)),
     ];
     let annotations = said.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
     metadata.annotations = Some(annotations.collect());
     Secret { metadata, type_: Some("Opaque".to_owned()), ..Secret::default() }
+}
+
+/// The service account whose tokens are good for it.
+pub fn account(effective: &Effective) -> &str {
+    effective.spec.service_account_name.as_deref().unwrap_or("default")
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use crate::{
     api::{Reason, update_strategy::UpdateStrategyType},
     backoff::after,
+    failure::whole_seconds,
     heartbeats::Doing,
     resolve::{
         Suspension,
@@ -23,12 +24,15 @@ pub(super) fn undisturbed_until(s: &Situation, pod: &PodFacts) -> Option<Timesta
     if !waits || is_idle(pod) {
         return None;
     }
-    let since = s.status.awaiting_idle_since.as_ref().map_or(s.now, |time| time.0);
+    let since = s.status.awaiting_idle_since.as_ref().map_or_else(|| whole_seconds(s.now), |time| time.0);
     Some(after(since, effective.max_delay)).filter(|until| *until > s.now)
 }
 
+/// By its own word to this process: what status tells may be from before another leader was away.
 fn is_idle(pod: &PodFacts) -> bool {
-    pod.pulse.as_ref().is_some_and(|pulse| matches!(pulse.doing, Doing::Idle { .. }) && !pulse.is_silent())
+    pod.pulse.as_ref().is_some_and(|pulse| {
+        matches!(pulse.doing, Doing::Idle { .. }) && pulse.heard.is_some() && !pulse.is_silent()
+    })
 }
 
 /// What to do about a Pod that runs as wanted and may not be used.
@@ -40,21 +44,29 @@ pub(super) fn step(s: &Situation, pod: &PodFacts) -> Option<Step> {
         (Source::Heartbeats, _) => {
             let pulse = pod.pulse.as_ref()?;
             pulse.heard.filter(|heard| *heard >= due)?;
-            let Doing::Idle { since } = pulse.doing else { return None };
-            Some(Step::Hold { since })
+            last_activity(s, pod).map(|since| Step::Hold { since })
         }
         (Source::Probe(_), None) => may_look(s, pod).then_some(Step::Look),
-        (Source::Probe(_), Some(Look::Active { last })) => Some(Step::Hold { since: *last }),
+        (Source::Probe(_), Some(Look::Active { .. })) => {
+            last_activity(s, pod).map(|since| Step::Hold { since })
+        }
         (Source::Probe(_), Some(Look::Failed)) => None,
     }
 }
 
-/// When the workspace is to be stopped, by what is known of its last activity. None where nobody can tell.
+/// When the workspace is to be stopped, by what is known of its last activity. None where nobody can tell, and before it
+/// was Ready: nobody could use it.
 pub(crate) fn due(s: &Situation, pod: &PodFacts) -> Option<Timestamp> {
-    let IdleStop { after: patience, source } = s.desired.effective.as_ref().ok()?.idle.as_ref()?;
-    if !pod.is_serving() {
-        return None;
-    }
+    let stop = s.desired.effective.as_ref().ok()?.idle.as_ref()?;
+    let ready = s.incarnation()?.ready_time.as_ref()?.0;
+    let last = last_activity(s, pod).filter(|_| pod.is_serving())?;
+    Some(after(last.max(ready), stop.after))
+}
+
+/// The last activity that is known of. None while it is busy, and where nobody can tell; with a probe nobody has to
+/// before it is asked.
+fn last_activity(s: &Situation, pod: &PodFacts) -> Option<Timestamp> {
+    let IdleStop { after: _, source } = s.desired.effective.as_ref().ok()?.idle.as_ref()?;
     let heard = pod.pulse.as_ref().filter(|pulse| !pulse.is_silent()).map(|pulse| pulse.doing);
     let by_heartbeats = match heard {
         Some(Doing::Busy { .. }) => return None,
@@ -62,13 +74,11 @@ pub(crate) fn due(s: &Situation, pod: &PodFacts) -> Option<Timestamp> {
         Some(Doing::Unknown) | None => None,
     };
     let by_look = match (source, s.look) {
-        (Source::Heartbeats, _) => Some(by_heartbeats?),
+        (Source::Heartbeats, _) => return by_heartbeats,
         (Source::Probe(_), Some(Look::Active { last })) => Some(last),
         (Source::Probe(_), Some(Look::Failed) | None) => pod.looked.and_then(|looked| looked.last),
     };
-    // Before it was Ready nobody could use it.
-    let ready = s.incarnation().and_then(|one| one.ready_time.as_ref()).map(|time| time.0);
-    Some(after(by_look.into_iter().chain(by_heartbeats).chain(ready).max()?, *patience))
+    by_look.max(by_heartbeats).or(Some(Timestamp::MIN))
 }
 
 /// A program that did not answer is asked again a while later.
@@ -84,7 +94,7 @@ pub(super) fn is_over(s: &Situation, why: &Suspension, pod: &PodState) -> bool {
         return true;
     }
     let PodState::Ours(pod) = pod else { return false };
-    let pulse = pod.pulse.as_ref().filter(|_| !pod.view.is_terminating());
+    let pulse = pod.pulse.as_ref().filter(|pulse| !pod.view.is_terminating() && !pulse.is_silent());
     pulse.is_some_and(|pulse| match pulse.doing {
         Doing::Busy { .. } => true,
         Doing::Idle { since: last } => last > since,

@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 
 use crate::{
     api::{Reason, class::Backend},
-    build::Owner,
+    build::{self, Owner},
     claim::{Claim, number_of_pod},
     context::Context,
     error::Error,
@@ -116,7 +116,7 @@ pub(crate) async fn facts(
     let mount_failure = mount_failure(ctx, &pod).await?;
     let shown = super::shown_reason(situation);
     let health = health::assess(&pod, shown, mount_failure.as_deref(), situation.now);
-    let health = connectable(ctx, &pod, health);
+    let health = connectable(ctx, situation, &pod, health);
     let resize = match &situation.desired.effective {
         Ok(effective) if effective.backend.is_pod() && pod.backend.is_pod() => {
             let values = format!("{:?}", effective.compute);
@@ -132,11 +132,12 @@ pub(crate) async fn facts(
 }
 
 /// Says how a program that runs elsewhere is connected, where that is what is missing.
-fn connectable(ctx: &Context, pod: &PodView, mut health: Health) -> Health {
+fn connectable(ctx: &Context, situation: &Situation, pod: &PodView, mut health: Health) -> Health {
     if let Health::NotReady(cause) = &mut health
         && cause.reason == Reason::AwaitingRegistration
         && let Some(registrar) = &ctx.registration
-        && let Some(message) = connect::awaited(pod, &registrar.url)
+        && let Ok(effective) = &situation.desired.effective
+        && let Some(message) = connect::awaited(pod, build::credential::account(effective), &registrar.url)
     {
         cause.message = message;
     }

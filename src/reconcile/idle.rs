@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     apply,
-    backoff::after,
+    backoff::{self, after},
     error::Error,
     idle_probe, observe,
     resolve::activity::{IdleStop, Source},
@@ -17,6 +17,10 @@ use super::Pass;
 
 /// How soon a program is asked for its activity once more.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// The same where it gives no answer again and again.
+const LONGEST: Duration = Duration::from_mins(15);
+/// The same where too many others are being asked.
+const WAIT: Duration = Duration::from_secs(15);
 
 impl Pass<'_> {
     /// Asks the program when it was active last.
@@ -25,23 +29,28 @@ impl Pass<'_> {
             return;
         };
         let Some(IdleStop { source: Source::Probe(probe), .. }) = &effective.idle else { return };
-        let look = match idle_probe::look(&pod.view, probe).await {
-            // Its clock may be ahead of ours.
-            Ok(last) => Look::Active { last: last.min(situation.now) },
-            Err(error) => {
-                tracing::info!(
-                    error = &error as &dyn std::error::Error,
-                    "asking the program for its activity"
-                );
-                Look::Failed
-            }
+        let before = pod.looked;
+        let last = before.and_then(|looked| looked.last);
+        let failures = before.map_or(0, |looked| looked.failures);
+        let (look, looked) = match self.ctx.looks.try_acquire() {
+            // Its turn comes.
+            Err(_) => (Look::Failed, Looked { last, failures, next: after(situation.now, WAIT) }),
+            Ok(_look) => match idle_probe::look(&pod.view, probe).await {
+                Ok(last) => {
+                    // Its clock may be ahead of ours.
+                    let last = last.min(situation.now);
+                    let next = after(situation.now, LOOK_AGAIN);
+                    (Look::Active { last }, Looked { last: Some(last), failures: 0, next })
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::info!(error, "asking the program for its activity");
+                    let failures = failures.saturating_add(1);
+                    let delay = backoff::delay(failures, LOOK_AGAIN, LONGEST, situation.jitter);
+                    (Look::Failed, Looked { last, failures, next: after(situation.now, delay) })
+                }
+            },
         };
-        let before = pod.looked.and_then(|looked| looked.last);
-        let last = match look {
-            Look::Active { last } => Some(last),
-            Look::Failed => before,
-        };
-        let looked = Looked { last, next: after(situation.now, LOOK_AGAIN) };
         pod.looked = Some(looked);
         self.memory.looked = Some((pod.view.uid().to_owned(), looked));
         situation.look = Some(look);

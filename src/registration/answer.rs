@@ -22,6 +22,8 @@ pub enum Answer {
     Malformed(String),
     /// No token, or one that is unknown, expired, for others, or of a former start. Nobody is told which.
     Unauthorized,
+    /// The same to whoever hears it: its token is good, and its start is over.
+    Stale,
     NotFound,
     /// Only POST is known here.
     MethodNotAllowed,
@@ -48,7 +50,7 @@ impl Answer {
         match self {
             Self::Accepted { .. } => StatusCode::OK,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized | Self::Stale => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RegisterFirst | Self::Suspended => StatusCode::CONFLICT,
@@ -68,7 +70,7 @@ impl Answer {
                 "heartbeatSeconds": heartbeat.as_secs(),
             }),
             Self::Malformed(why) => error(why),
-            Self::Unauthorized => error("unauthorized"),
+            Self::Unauthorized | Self::Stale => error("unauthorized"),
             Self::NotFound => error("not found"),
             Self::MethodNotAllowed => error("POST only"),
             Self::RegisterFirst => error("register first"),
@@ -87,8 +89,11 @@ impl Answer {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if matches!(self, Self::Unauthorized | Self::Stale | Self::TooMany { .. } | Self::TooLarge) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         match self {
-            Self::Unauthorized => {
+            Self::Unauthorized | Self::Stale => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::MethodNotAllowed => {

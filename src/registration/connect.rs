@@ -2,7 +2,7 @@
 
 use crate::{
     api::{class::Backend, names},
-    view::{PodView, annotation},
+    view::PodView,
 };
 
 use super::AWAITED;
@@ -11,22 +11,21 @@ use super::AWAITED;
 const TOKEN_HOURS: u32 = 24;
 
 /// What is said of a program that has not registered at `url`; none where `view` is that of a Pod, whose program gets
-/// all it needs from the kubelet.
-pub fn awaited(view: &PodView, url: &str) -> Option<String> {
+/// all it needs from the kubelet. `account` is the spec's, never the Secret's: people paste this.
+pub fn awaited(view: &PodView, account: &str, url: &str) -> Option<String> {
     match view.backend {
         Backend::Pod => None,
         Backend::External => {
-            Some(format!("{AWAITED}; to connect it, run where it is to run: {}", command(view, url)))
+            Some(format!("{AWAITED}; to connect it, run where it is to run: {}", command(view, account, url)))
         }
     }
 }
 
 /// The token is made by whoever may make one for the service account: the operator neither makes nor sees it before it is
 /// shown. It is read again for every call, so a file has it and not a pipe.
-fn command(view: &PodView, url: &str) -> String {
+fn command(view: &PodView, account: &str, url: &str) -> String {
     let namespace = view.metadata.namespace.as_deref().unwrap_or_default();
     let name = view.metadata.name.as_deref().unwrap_or_default();
-    let account = annotation(&view.metadata, names::SERVICE_ACCOUNT).unwrap_or("default");
     let (uid, audience) = (view.uid(), names::AUDIENCE);
     let certificates = names::REGISTRATION_CA.replace('.', "\\.");
     format!(
@@ -50,7 +49,7 @@ mod tests {
         let secret = json!({"metadata": {"name": "x-workspace", "namespace": "ns", "uid": "uid-1",
             "annotations": {"workspaces.dev/service-account": "robot"}}});
         let view = credential::as_pod(&serde_json::from_value(secret).unwrap());
-        let told = awaited(&view, "https://operator.example:8443").unwrap();
+        let told = awaited(&view, "robot", "https://operator.example:8443").unwrap();
         assert_eq!(
             told,
             "the program has not registered yet; to connect it, run where it is to run: \
@@ -60,6 +59,6 @@ mod tests {
              -o 'jsonpath={.metadata.annotations.workspaces\\.dev/registration-ca}' > $d/ca.crt && \
              workspace-agent --url https://operator.example:8443 --token-file $d/token --ca-file $d/ca.crt -- COMMAND"
         );
-        assert_eq!(awaited(&PodView::default(), "https://operator:8443"), None);
+        assert_eq!(awaited(&PodView::default(), "default", "https://operator:8443"), None);
     }
 }

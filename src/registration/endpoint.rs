@@ -27,15 +27,16 @@ use crate::{
 use super::{
     Answer, Beat, Identity, Process, identity,
     judge::{self, Incarnation, Objection},
-    limits::{Buckets, Rate},
+    limits::{self, Buckets, Rate},
     peers::{Judge, PASSED_ON, Peers},
     request::{self, MOST_BYTES},
     review::review,
     tokens::Tokens,
 };
 
-/// Failures of one address: a token that is refused costs one, and without any left nobody is asked about.
-const FAILURES: Rate = Rate { burst: 20.0, per_second: 1.0 };
+/// Strangers of one address: a token that is refused costs one, and without any left none is asked about. Tokens that are
+/// known don't come into it, whoever else has their address.
+const FAILURES: Rate = Rate { burst: 32.0, per_second: 1.0 };
 /// Requests of one Pod.
 const REQUESTS: Rate = Rate { burst: 20.0, per_second: 2.0 };
 /// Requests that ask the API server at a time.
@@ -89,17 +90,13 @@ impl Endpoint {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let response = match self.admit(peer, request).await? {
-            Ok((token, asked)) => {
-                let answered = tokio::time::timeout(PATIENCE, self.serve(&token, asked)).await;
-                answered.unwrap_or_else(|_| Answer::Unavailable.into_response())
-            }
-            Err(answer) => answer.into_response(),
+        let served = match self.admit(peer, request).await? {
+            Ok((token, asked)) => tokio::time::timeout(PATIENCE, self.serve(peer, &token, asked))
+                .await
+                .unwrap_or(Err(Answer::Unavailable)),
+            Err(answer) => Err(answer),
         };
-        if response.status() == StatusCode::UNAUTHORIZED {
-            lock(&self.failures).charge(peer, Instant::now());
-        }
-        Ok(response)
+        Ok(served.unwrap_or_else(Answer::into_response))
     }
 
     /// What can be said without asking anybody.
@@ -112,9 +109,6 @@ impl Endpoint {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if let Err(retry_after) = lock(&self.failures).check(&peer, Instant::now()) {
-            return Ok(Err(Answer::TooMany { retry_after }));
-        }
         let (head, body) = request.into_parts();
         let route = match route(&head.method, head.uri.path()) {
             Ok(route) => route,
@@ -125,7 +119,7 @@ impl Endpoint {
         }
         let token = match bearer(&head.headers) {
             Some(token) if identity::is_plausible(token, self.ctx.now()) => token.to_owned(),
-            _ => return Ok(Err(Answer::Unauthorized)),
+            _ => return Ok(Err(self.stranger(peer))),
         };
         let body = match tokio::time::timeout(PATIENCE, Limited::new(body, MOST_BYTES).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
@@ -142,46 +136,56 @@ impl Endpoint {
         Ok(asked.map(|asked| (token, asked)).map_err(|malformed| Answer::Malformed(malformed.to_string())))
     }
 
-    async fn serve(&self, token: &str, asked: Asked) -> Response<Full<Bytes>> {
-        let served = match asked {
-            Asked::Register(process) => self.register(token, &process).await,
+    async fn serve(&self, peer: IpAddr, token: &str, asked: Asked) -> Result<Response<Full<Bytes>>, Answer> {
+        let answer = match asked {
+            Asked::Register(process) => self.register(peer, token, &process).await?,
             Asked::Heartbeat { beat, body, is_passed_on } => match self.peers.judge() {
-                Judge::Us => self.heartbeat(token, &beat).await,
-                Judge::Other(leader) if !is_passed_on => match self.pass_on(leader, token, body).await {
-                    Ok(response) => return response,
-                    Err(answer) => Err(answer),
-                },
-                Judge::Other(_) | Judge::Nobody => Err(Answer::Unavailable),
+                Judge::Us => self.heartbeat(peer, token, &beat).await?,
+                Judge::Other(leader) if !is_passed_on => {
+                    return self.pass_on(peer, leader, token, body).await;
+                }
+                Judge::Other(_) | Judge::Nobody => return Err(Answer::Unavailable),
             },
         };
-        served.unwrap_or_else(|answer| answer).into_response()
+        Ok(answer.into_response())
     }
 
     /// Strangers don't get as far as the leader.
     async fn pass_on(
         &self,
+        peer: IpAddr,
         leader: SocketAddr,
         token: &str,
         body: Bytes,
     ) -> Result<Response<Full<Bytes>>, Answer> {
-        let identity = self.identify(token).await?;
-        self.spend(&identity)?;
-        self.peers.pass_on(leader, token, body).await
+        let identity = self.identify(peer, token).await?;
+        let answer = self.peers.pass_on(leader, token, body).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            lock(&self.tokens).forget(&identity.uid);
+        }
+        Ok(answer)
     }
 
     /// Registers the process of a Pod, by what the API server says now.
-    async fn register(&self, token: &str, process: &Process) -> Result<Answer, Answer> {
+    async fn register(&self, peer: IpAddr, token: &str, process: &Process) -> Result<Answer, Answer> {
+        // Whoever is known pays first. Only the API server's word of now counts, though.
+        let known = lock(&self.tokens).get(token, self.ctx.now()).cloned();
+        if let Some(known) = &known {
+            self.spend(known)?;
+        }
         let _call = self.calls.acquire().await.map_err(|_| Answer::Unavailable)?;
-        let identity = self.verify(token).await?;
-        self.spend(&identity)?;
+        let identity = self.verify(peer, token).await?;
+        if known.is_none() {
+            self.spend(&identity)?;
+        }
         let (pod, workspace) = self.live(&identity).await?;
         let incarnation = self.judge(&identity, pod.as_ref(), workspace.as_ref())?;
-        let Some(pod) = pod else { return Err(Answer::Unauthorized) };
+        let Some(pod) = pod else { return Err(Answer::Stale) };
         if let Some(mark) = judge::mark(&pod, process) {
             let written = apply::incarnation::register(&self.ctx.client, &pod, &mark, self.ctx.now()).await;
             match written {
                 Ok(true) => {}
-                Ok(false) => return Err(Answer::Unauthorized),
+                Ok(false) => return Err(Answer::Stale),
                 Err(error) => return Err(unavailable(&error)),
             }
             let Incarnation { workspace, number } = &incarnation;
@@ -191,23 +195,23 @@ impl Endpoint {
     }
 
     /// Takes note of a heartbeat.
-    async fn heartbeat(&self, token: &str, beat: &Beat) -> Result<Answer, Answer> {
-        let identity = self.identify(token).await?;
-        self.spend(&identity)?;
+    async fn heartbeat(&self, peer: IpAddr, token: &str, beat: &Beat) -> Result<Answer, Answer> {
+        let identity = self.identify(peer, token).await?;
         if let Some(incarnation) = self.by_caches(&identity, beat) {
             return Ok(self.accepted(incarnation));
         }
         let _call = self.calls.acquire().await.map_err(|_| Answer::Unavailable)?;
         let (pod, workspace) = self.live(&identity).await?;
         let judged = self.judge(&identity, pod.as_ref(), workspace.as_ref());
-        if judged == Err(Answer::Suspended) {
+        let has_registered = pod.as_ref().is_some_and(|pod| judge::is_registered(pod, &beat.process));
+        if judged == Err(Answer::Suspended) && has_registered {
             // It lives, and what it does may yet keep it from being stopped.
             if let Some(workspace) = &workspace {
                 self.note(&identity, workspace, beat);
             }
         }
         let incarnation = judged?;
-        if !pod.is_some_and(|pod| judge::is_registered(&pod, &beat.process)) {
+        if !has_registered {
             return Err(Answer::RegisterFirst);
         }
         if let Some(workspace) = &workspace {
@@ -231,25 +235,50 @@ impl Endpoint {
         })
     }
 
-    /// Who shows `token`, by what the API server said of it before.
-    async fn identify(&self, token: &str) -> Result<Identity, Answer> {
+    /// Who shows `token`, by what the API server said of it before; and takes one of its requests.
+    async fn identify(&self, peer: IpAddr, token: &str) -> Result<Identity, Answer> {
         let known = lock(&self.tokens).get(token, self.ctx.now()).cloned();
-        if let Some(identity) = known {
-            return Ok(identity);
-        }
-        let _call = self.calls.acquire().await.map_err(|_| Answer::Unavailable)?;
-        self.verify(token).await
+        let identity = match known {
+            Some(identity) => identity,
+            None => {
+                let _call = self.calls.acquire().await.map_err(|_| Answer::Unavailable)?;
+                self.verify(peer, token).await?
+            }
+        };
+        self.spend(&identity)?;
+        Ok(identity)
     }
 
-    /// Who shows `token`, as the API server says now.
-    async fn verify(&self, token: &str) -> Result<Identity, Answer> {
+    /// Who shows `token`, as the API server says now. The address pays beforehand, and gets it back if the token is good:
+    /// so however many ask at a time, strangers have no more than so many questions.
+    async fn verify(&self, peer: IpAddr, token: &str) -> Result<Identity, Answer> {
+        let is_known = lock(&self.tokens).get(token, self.ctx.now()).is_some();
+        if !is_known {
+            self.charge(peer)?;
+        }
         let reviewed = review(&self.ctx.client, token).await.map_err(|error| unavailable(&error))?;
         let is_ours = |identity: &Identity| {
             self.ctx.settings.namespace.as_ref().is_none_or(|own| *own == identity.namespace)
         };
         let identity = reviewed.filter(is_ours).ok_or(Answer::Unauthorized)?;
+        if !is_known {
+            lock(&self.failures).refund(&limits::network(peer));
+        }
         lock(&self.tokens).insert(token, identity.clone(), self.ctx.now());
         Ok(identity)
+    }
+
+    /// The answer to somebody who shows nothing that could be good.
+    fn stranger(&self, peer: IpAddr) -> Answer {
+        self.charge(peer).err().unwrap_or(Answer::Unauthorized)
+    }
+
+    fn charge(&self, peer: IpAddr) -> Result<(), Answer> {
+        let (mut failures, now) = (lock(&self.failures), Instant::now());
+        let peer = limits::network(peer);
+        failures.check(&peer, now).map_err(|retry_after| Answer::TooMany { retry_after })?;
+        failures.charge(peer, now);
+        Ok(())
     }
 
     fn spend(&self, identity: &Identity) -> Result<(), Answer> {

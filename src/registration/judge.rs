@@ -30,7 +30,7 @@ pub enum Objection {
 impl From<Objection> for Answer {
     fn from(objection: Objection) -> Self {
         match objection {
-            Objection::Stale => Self::Unauthorized,
+            Objection::Stale => Self::Stale,
             Objection::Suspended => Self::Suspended,
             Objection::Unclaimed => Self::Unavailable,
         }
@@ -55,6 +55,10 @@ pub fn incarnation(
     }
     let number = number_of_pod(pod).ok_or(Objection::Stale)?;
     let claimed = workspace.status.as_ref().and_then(|status| status.incarnation.as_ref());
+    // An object of the other kind that somebody made up is no incarnation, whatever it carries.
+    if claimed.is_some_and(|claimed| claimed.backend.unwrap_or_default() != identity.backend) {
+        return Err(Objection::Stale);
+    }
     let claimed = claimed.map(|incarnation| incarnation.number).unwrap_or_default();
     if number < claimed {
         return Err(Objection::Stale);
@@ -159,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_secret_speaks_for_its_own_account_and_name_only() {
-        let running = workspace(json!({}), json!({"incarnation": {"number": 3}}));
+        let running = workspace(json!({}), json!({"incarnation": {"number": 3, "backend": "External"}}));
         let secret =
             pod(json!({"name": "x-workspace", "annotations": {"workspaces.dev/service-account": "robot"}}));
         let judged = |account: &str, name: &str| {

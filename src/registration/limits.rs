@@ -1,6 +1,11 @@
 //! How much one asker may ask: buckets that fill again with time.
 
-use std::{collections::HashMap, hash::Hash, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -13,6 +18,14 @@ pub struct Rate {
 
 /// More askers at a time than a cluster has are strangers; of those that asked least, nothing is remembered.
 const MOST: usize = 65_536;
+
+/// The address, or of IPv6 the network of 64 bits: who has one such has all its addresses.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
 
 /// One bucket for each asker.
 #[derive(Debug)]
@@ -46,6 +59,13 @@ impl<K: Eq + Hash> Buckets<K> {
         if left >= 1.0 { Ok(()) } else { Err(Duration::from_secs_f64((1.0 - left) / self.rate.per_second)) }
     }
 
+    /// Gives one back to `asker`.
+    pub fn refund(&mut self, asker: &K) {
+        if let Some(bucket) = self.buckets.get_mut(asker) {
+            bucket.left = (bucket.left + 1.0).min(self.rate.burst);
+        }
+    }
+
     /// Takes one from `asker`.
     pub fn charge(&mut self, asker: K, now: Instant) {
         let rate = self.rate;
@@ -77,6 +97,24 @@ mod tests {
         assert_eq!(buckets.check(&1, now), Err(Duration::from_secs(1)));
         assert!(buckets.check(&2, now).is_ok());
         assert!(buckets.check(&1, now + Duration::from_secs(1)).is_ok());
+    }
+
+    #[test]
+    fn what_was_good_costs_nothing() {
+        let (mut buckets, now) = (Buckets::new(RATE), Instant::now());
+        for _ in 0..10 {
+            assert!(buckets.check(&1, now).is_ok());
+            buckets.charge(1, now);
+            buckets.refund(&1);
+        }
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_asker() {
+        let network = |text: &str| network(text.parse().unwrap());
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:2"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        assert_ne!(network("10.0.0.1"), network("10.0.0.2"));
     }
 
     #[test]

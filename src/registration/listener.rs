@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lock::lock;
 
-use super::Endpoint;
+use super::{Endpoint, limits};
 
 /// Connections at a time, of everybody and of one address. In some networks all Pods of a node have its address.
 const MOST: usize = 32_768;
-const MOST_OF_ONE: usize = 1024;
+const MOST_OF_ONE: usize = 256;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection may be idle, and a head may take: hyper has one clock for both.
@@ -112,6 +112,7 @@ struct Place {
 
 impl Connections {
     fn admit(&self, peer: IpAddr) -> Option<Place> {
+        let peer = limits::network(peer);
         let mut count = lock(&self.0);
         let of_peer = count.by_peer.get(&peer).copied().unwrap_or_default();
         if count.all >= MOST || of_peer >= MOST_OF_ONE {

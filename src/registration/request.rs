@@ -70,8 +70,14 @@ pub fn heartbeat(body: &[u8]) -> Result<Beat, Malformed> {
         return Err(Malformed::Message);
     }
     let activity = activity.map(|time| time.parse().map_err(|_| Malformed::Activity)).transpose()?;
-    let message = message.map(|message| message.chars().filter(|char| !char.is_control()).collect());
+    let message = message.map(|message| message.chars().filter(|one| is_plain(*one)).collect());
     Ok(Beat { process: Process::of(&nonce), busy, activity, message })
+}
+
+/// Neither a control character nor one that turns the direction of what is shown beside it.
+fn is_plain(one: char) -> bool {
+    let turns = matches!(one, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !one.is_control() && !turns
 }
 
 #[cfg(test)]

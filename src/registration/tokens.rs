@@ -14,6 +14,9 @@ type Fingerprint = [u8; 32];
 /// A Pod has one token, and for a moment two. More than this many are remembered of nobody.
 const MOST: usize = 131_072;
 
+/// Of one incarnation the newest are remembered: of a Secret anybody with the right to may make as many as they like.
+const MOST_OF_ONE: usize = 4;
+
 /// The verified tokens.
 #[derive(Debug, Default)]
 pub struct Tokens {
@@ -41,6 +44,9 @@ impl Tokens {
         of_pod.retain(|other| self.known.get(other).is_some_and(|known| known.expires > now));
         if !of_pod.contains(&fingerprint) {
             of_pod.push(fingerprint);
+        }
+        if of_pod.len() > MOST_OF_ONE {
+            self.known.remove(&of_pod.remove(0));
         }
         self.known.insert(fingerprint, identity);
     }
@@ -96,6 +102,16 @@ mod tests {
         tokens.forget("1");
         assert_eq!((tokens.get("a", now()), tokens.get("b", now())), (None, None));
         assert_eq!(tokens.get("c", now()), Some(&identity("2")));
+    }
+
+    #[test]
+    fn of_one_incarnation_only_the_newest_tokens_are_remembered() {
+        let mut tokens = Tokens::default();
+        for token in ["a", "b", "c", "d", "e"] {
+            tokens.insert(token, identity("1"), now());
+        }
+        assert_eq!(tokens.get("a", now()), None);
+        assert!(["b", "c", "d", "e"].iter().all(|token| tokens.get(token, now()).is_some()));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use k8s_openapi::{api::core::v1::HTTPHeader, apimachinery::pkg::util::intstr::IntOrString};
-use serde_json_path::JsonPath;
 
 use crate::api::{
     WorkspaceSpec,
@@ -11,7 +10,10 @@ use crate::api::{
     update_strategy::{UpdateStrategy, UpdateStrategyType},
 };
 
-use super::Blocked;
+use super::{
+    Blocked,
+    json_path::{JsonPath, Malformed},
+};
 
 /// Where Jupyter has it.
 const LAST_ACTIVITY: &str = "$.last_activity";
@@ -72,8 +74,9 @@ fn probe(spec: &WorkspaceSpec, probe: &IdleProbe) -> Result<Probe, Blocked> {
             )
         })?;
     let path = probe.last_activity.as_deref().unwrap_or(LAST_ACTIVITY);
-    let last_activity = JsonPath::parse(path)
-        .map_err(|error| Blocked::invalid("idle.probe.lastActivity", &format!("{path:?}: {error}")))?;
+    let last_activity: JsonPath = path.parse().map_err(|error: Malformed| {
+        Blocked::invalid("idle.probe.lastActivity", &format!("{path:?}: {error}"))
+    })?;
     let path = get.path.clone().unwrap_or_else(|| "/".to_owned());
     Ok(Probe { port, path, headers: get.http_headers.clone(), last_activity })
 }

@@ -22,6 +22,9 @@ pub(super) async fn adjust(
 ) -> Result<Option<Refusal>, Error> {
     let live = Stores::child(&ctx.stores.disruption_budgets, &owner.namespace, &owner.name);
     let live = live.filter(|live| ownership(&live.metadata, &owner.name, &owner.uid) == Ownership::Ours);
+    if disruption::is_unheard(situation) {
+        return Ok(None);
+    }
     if disruption::protected_until(situation).is_none() {
         memory.disruption_budget = None;
         if let Some(live) = live.filter(|live| !live.is_terminating()) {

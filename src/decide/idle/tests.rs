@@ -29,7 +29,7 @@ fn heard(mut spec: Value, doing: Doing, heard: i64) -> Situation {
     let status = started(Health::Ready).status;
     s.status = WorkspaceStatus { incarnation: status.incarnation, ..s.status };
     if let Some(incarnation) = &mut s.status.incarnation {
-        incarnation.ready_time = None;
+        incarnation.ready_time = Some(Time(at(-3600)));
     }
     let effective = s.desired.effective.clone().unwrap();
     let claim = Claim::new(IncarnationNumber(3), Some(1), None, &effective);
@@ -70,6 +70,9 @@ fn an_idle_program_is_held_by_a_word_that_is_fresh() {
 fn a_program_is_asked_when_it_would_be_stopped_and_its_answer_counts() {
     let spec = json!({"idle": {"stopAfterSeconds": 60, "probe": {"httpGet": {"port": 80}}}});
     let mut s = heard(spec, Doing::Unknown, 5);
+    if let Some(incarnation) = &mut s.status.incarnation {
+        incarnation.ready_time = None;
+    }
     assert_eq!(decide(&s), Step::Rest(Rest::Settled(None)), "never Ready before");
     if let Some(incarnation) = &mut s.status.incarnation {
         incarnation.ready_time = Some(Time(at(-60)));
@@ -79,6 +82,61 @@ fn a_program_is_asked_when_it_would_be_stopped_and_its_answer_counts() {
     assert_eq!(looked(Look::Active { last: at(-61) }), Step::Hold { since: at(-61) });
     assert_eq!(looked(Look::Active { last: at(-1) }), Step::Rest(Rest::Settled(None)));
     assert_eq!(looked(Look::Failed), Step::Rest(Rest::Settled(None)), "no answer is no news");
+}
+
+#[test]
+fn what_heartbeats_tell_and_what_a_probe_tells_is_held_by_the_later() {
+    let spec = json!({"idle": {"stopAfterSeconds": 60, "probe": {"httpGet": {"port": 80}}}});
+    let mut s = heard(spec, Doing::Idle { since: at(-90) }, 5);
+    s.look = Some(Look::Active { last: at(-900) });
+    let step = decide(&s);
+    assert_eq!(step, Step::Hold { since: at(-90) });
+    s.desired.run = Run::Suspended(Suspension {
+        reason: Reason::Idle,
+        is_namespace_s: false,
+        idle_since: Some(at(-90)),
+        message: "idle".into(),
+    });
+    assert_eq!(recorded(&decide(&s)), Some(StopCause::Suspended), "what held it does not wake it");
+}
+
+#[test]
+fn a_new_leader_disturbs_nobody_by_what_status_tells() {
+    let spec = json!({"updateStrategy": {"type": "WhenIdle"}});
+    let original = heard(spec.clone(), Doing::Idle { since: at(-60) }, 0);
+    let mut s = image_changed(original.clone());
+    if let (Ok(effective), Ok(own)) = (&mut s.desired.effective, &original.desired.effective) {
+        (effective.strategy, effective.max_delay) = (own.strategy, own.max_delay);
+    }
+    assert_eq!(decide(&s), Step::Verify);
+    if let PodState::Ours(pod) = &mut s.pod
+        && let Some(pulse) = &mut pod.pulse
+    {
+        pulse.heard = None;
+    }
+    assert!(matches!(decide(&s), Step::Rest(Rest::Settled(Some(Waiting::Idle { .. })))));
+}
+
+#[test]
+fn a_wait_that_is_over_does_not_begin_anew_while_the_image_is_looked_for() {
+    let mut s = heard(json!({}), Doing::Busy { since: at(-1) }, 0);
+    s.status.awaiting_idle_since = Some(Time(at(-600)));
+    let image = Waiting::Image { what: String::new(), until: at(60) };
+    for waiting in [image, Waiting::Turn { what: String::new() }] {
+        let status = crate::status::compute(&s, &Step::Rest(Rest::Settled(Some(waiting))));
+        assert_eq!(status.awaiting_idle_since, Some(Time(at(-600))));
+    }
+}
+
+#[test]
+fn an_unused_workspace_is_stopped_though_a_change_waits() {
+    let spec = json!({"idle": {"stopAfterSeconds": 60}, "updateStrategy": {"type": "OnRestart"}});
+    let original = heard(spec, Doing::Idle { since: at(-90) }, 5);
+    let mut s = image_changed(original.clone());
+    if let (Ok(effective), Ok(own)) = (&mut s.desired.effective, &original.desired.effective) {
+        (effective.strategy, effective.idle) = (own.strategy, own.idle.clone());
+    }
+    assert_eq!(decide(&s), Step::Hold { since: at(-90) });
 }
 
 #[test]
