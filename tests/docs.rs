@@ -6,18 +6,23 @@ use std::{
     error::Error,
     fs, io, iter, mem,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::CommandFactory;
+use futures::FutureExt;
+use http_body_util::{BodyExt, Collected};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use workspace_operator::{
     api::{
-        ConditionStatus, ConditionType, Workspace, WorkspaceClass, class_status::ClassConditionType, names,
+        ConditionStatus, ConditionType, IncarnationNumber, Workspace, WorkspaceClass,
+        class_status::ClassConditionType, names,
     },
     cli::Cli,
     forbidden_env,
+    registration::Answer,
 };
 
 type TestResult = Result<(), Box<dyn Error>>;
@@ -73,6 +78,48 @@ fn assert_same_rows(told: &[Triple], possible: &BTreeSet<Triple>) {
     let missing: Vec<_> = possible.difference(&unique).collect();
     let invented: Vec<_> = unique.difference(possible).collect();
     assert!(missing.is_empty() && invented.is_empty(), "missing: {missing:?}; invented: {invented:?}");
+}
+
+#[test]
+fn the_page_on_registration_has_exactly_the_answers_of_the_code() -> TestResult {
+    let told = read(Path::new("docs/registration.md"))?.rows;
+    let told = told.into_iter().filter(|row| row.heading == "Answers").flat_map(|row| {
+        let status = row.cells.first().cloned().unwrap_or_default();
+        status.split(", ").map(str::to_owned).collect::<Vec<_>>()
+    });
+    let told: Vec<_> = told.filter(|status| status != "none").collect();
+    let accepted = Answer::Accepted {
+        workspace: String::new(),
+        incarnation: IncarnationNumber(1),
+        heartbeat: Duration::ZERO,
+    };
+    let possible = [
+        accepted,
+        Answer::Malformed(String::new()),
+        Answer::Unauthorized,
+        Answer::NotFound,
+        Answer::MethodNotAllowed,
+        Answer::RegisterFirst,
+        Answer::Suspended,
+        Answer::TooLarge,
+        Answer::UnsupportedMediaType,
+        Answer::TooMany { retry_after: Duration::ZERO },
+        Answer::Unavailable,
+    ];
+    assert_eq!(told, possible.map(shown));
+    Ok(())
+}
+
+/// An answer as the page names it: two with one status are told apart by their words.
+fn shown(answer: Answer) -> String {
+    let status = answer.status().as_u16();
+    let body = answer.into_response().into_body().collect().now_or_never();
+    let body = body.and_then(Result::ok).map(Collected::to_bytes).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    match body["error"].as_str() {
+        Some(error) if status == 409 => format!("{status} {error}"),
+        _ => status.to_string(),
+    }
 }
 
 /// Two lists of the same: the operator's is in its code, and a policy can't read that.
