@@ -21,7 +21,7 @@ use crate::{
 /// There while the program is busy.
 const BUSY_FILE: &str = "/tmp/busy";
 /// As often as an agent ever beats.
-const BEAT: Duration = Duration::from_secs(1);
+const OFTEN: Duration = Duration::from_secs(1);
 
 /// A workspace that has to register, in an image whose entrypoint does it.
 fn required() -> Value {
@@ -45,15 +45,15 @@ where
     .await;
 }
 
-/// The same, with heartbeats that come every second.
-async fn with_beating_agents<F, Fut>(test: F)
+/// The same, with another interval of heartbeats.
+async fn with_agents_beating_every<F, Fut>(interval: Duration, test: F)
 where
     F: FnOnce(World) -> Fut,
     Fut: Future<Output = ()>,
 {
     with_agents(async |mut world| {
         world.stop_operator().await;
-        world.settings.heartbeat = BEAT;
+        world.settings.heartbeat = interval;
         world.start_operator();
         test(world).await;
     })

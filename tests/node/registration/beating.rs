@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use workspace_operator::api::{ConditionType, names, status::ActivityState};
 
-use super::{assert_undisturbed, begin_work, end_work, heard, many, required, said, with_beating_agents};
+use super::{
+    OFTEN, assert_undisturbed, begin_work, end_work, heard, many, required, said, with_agents_beating_every,
+};
 use crate::{
     inside,
     world::{World, is, told},
@@ -21,7 +23,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(100);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_agents_beat_on_over_new_certificates_and_new_operators() {
-    with_beating_agents(async |mut world| {
+    with_agents_beating_every(OFTEN, async |mut world| {
         for name in many(AGENTS) {
             world.create(&name, required()).await;
         }
@@ -55,7 +57,8 @@ async fn twenty_agents_beat_on_over_new_certificates_and_new_operators() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_an_operator_workspaces_serve_on_and_its_return_changes_nothing() {
     const FEW: usize = 5;
-    with_beating_agents(async |mut world| {
+    // Slow enough for a machine with much to do: nobody falls silent while the operator is there.
+    with_agents_beating_every(Duration::from_secs(5), async |mut world| {
         for name in many(FEW) {
             world.create(&name, required()).await;
         }

@@ -4,25 +4,24 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use workspace_operator::api::{ConditionType, Reason, names, status::ActivityState};
 
-use super::{BUSY_FILE, end_work, heard, required, with_beating_agents};
+use super::{BUSY_FILE, OFTEN, end_work, heard, required, with_agents_beating_every};
 use crate::{
     inside,
     world::{starts, told},
 };
 
 const ACTIVITY_FILE: &str = "/tmp/activity";
-const LIMIT: i64 = 600;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unused_program_is_stopped_only_when_its_work_is_done_and_wakes_when_the_hold_goes() {
-    with_beating_agents(async |world| {
+    with_agents_beating_every(OFTEN, async |world| {
         let long_ago = "2026-01-01 00:00:00";
         let script = format!(
             "trap exit TERM; touch {BUSY_FILE}; touch -d '{long_ago}' {ACTIVITY_FILE}; sleep infinity & wait"
         );
         let mut spec = required();
         spec["args"] = json!(["sh", "-c", script]);
-        spec["idle"] = json!({"stopAfterSeconds": LIMIT});
+        spec["idle"] = json!({"stopAfterSeconds": 1});
         let variable = json!({"name": "WORKSPACE_AGENT_ACTIVITY_FILE", "value": ACTIVITY_FILE});
         spec["env"].as_array_mut().unwrap().push(variable);
         world.create("x", spec).await;
@@ -42,11 +41,12 @@ async fn an_unused_program_is_stopped_only_when_its_work_is_done_and_wakes_when_
         world.annotate("x", names::IDLE_HOLD, None).await;
         world.ready_at("x", 2).await;
         heard(&world, "x", ActivityState::Busy).await;
+        world.change("x", json!({"idle": {"stopAfterSeconds": 3600}})).await;
         inside::run(&world, "x", &format!("touch {ACTIVITY_FILE}")).await;
         end_work(&world, "x").await;
         let used = heard(&world, "x", ActivityState::Idle).await;
         let since = used.status.as_ref().unwrap().activity.as_ref().unwrap().since.as_ref().unwrap().0;
-        assert!(since > Timestamp::now() - SignedDuration::from_secs(LIMIT), "used {since}");
+        assert!(since > Timestamp::now() - SignedDuration::from_hours(1), "used {since}");
         world.quiet().await;
         let awake = world.get("x").await;
         assert_eq!((starts(&awake), told(&awake, ConditionType::Ready).as_str()), (2, "True/Running"));

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use workspace_operator::api::{ConditionType, names, status::ActivityState};
 
-use super::{begin_work, cluster, heard, many, required, with_beating_agents};
+use super::{OFTEN, begin_work, cluster, heard, many, required, with_agents_beating_every};
 use crate::{
     inside,
     world::{World, starts, told},
@@ -14,7 +14,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_all_at_once_every_program_registers_again() {
-    with_beating_agents(async |world| {
+    with_agents_beating_every(OFTEN, async |world| {
         let names: Vec<String> = many(10).collect();
         for name in &names {
             world.create(name, required()).await;
@@ -32,7 +32,7 @@ async fn killed_all_at_once_every_program_registers_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_moment_around_registering_a_program_ends_up_registered() {
-    with_beating_agents(async |world| {
+    with_agents_beating_every(OFTEN, async |world| {
         let moments = ["at-once", "registering", "registered", "twice"];
         for name in moments {
             world.create(name, required()).await;
@@ -65,7 +65,7 @@ async fn killed_at_any_moment_around_registering_a_program_ends_up_registered() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_before_anybody_listened_a_program_registers_when_somebody_does() {
-    with_beating_agents(async |mut world| {
+    with_agents_beating_every(OFTEN, async |mut world| {
         world.create("x", required()).await;
         world.eventually("its Pod", || world.pod("x")).await;
         world.stop_operator().await;

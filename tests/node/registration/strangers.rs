@@ -22,7 +22,7 @@ async fn nobody_else_s_token_is_good_and_none_that_was_tampered_with() {
         world.ready("x").await;
         world.ready("y").await;
         let pod = world.pod("x").await.unwrap();
-        let program = Program::of(&world, "x", "another process").await;
+        let program = Program::of(&world, "x", "another-process").await;
         // It says that it is a start of `x`, and nobody who makes Pods can be kept from that.
         let labels = json!({names::WORKSPACE: "x", names::INCARNATION: "1"});
         let stranger = token(&world, &bare(&world, labels).await, &[names::AUDIENCE]).await;
@@ -47,7 +47,7 @@ async fn nobody_else_s_token_is_good_and_none_that_was_tampered_with() {
         let (status, _) = program.with_token(&renewed(&program.token, now + 600).await).register().await;
         assert_eq!(status, StatusCode::OK);
         // And a token is good for its own workspace alone.
-        let (status, answer) = Program::of(&world, "y", "another process").await.register().await;
+        let (status, answer) = Program::of(&world, "y", "another-process").await.register().await;
         assert_eq!((status, &answer["workspace"]), (StatusCode::OK, &json!("y")));
     })
     .await;

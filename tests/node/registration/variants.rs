@@ -9,7 +9,9 @@ use serde_json::json;
 use test_cluster::images;
 use workspace_operator::api::{WorkspaceClass, names, status::ActivityState};
 
-use super::{assert_never_refused, begin_work, cluster, heard, required, with_agents, with_beating_agents};
+use super::{
+    OFTEN, assert_never_refused, begin_work, cluster, heard, required, with_agents, with_agents_beating_every,
+};
 use crate::{
     inside,
     security::enforce_restricted,
@@ -18,7 +20,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_a_sidecar_it_registers_the_program_beside_it_again_and_again() {
-    with_beating_agents(async |world| {
+    with_agents_beating_every(OFTEN, async |world| {
         let mount = json!({"name": names::REGISTRATION_VOLUME, "mountPath": names::REGISTRATION_MOUNT});
         let agent = json!({
             "name": "agent",
