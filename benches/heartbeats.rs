@@ -40,6 +40,7 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
+use kube::api::ListParams;
 use rustix::{
     param::clock_ticks_per_second,
     process::{Resource, Rlimit, getrlimit, setrlimit},
@@ -155,20 +156,21 @@ async fn connected(world: &World, programs: u32) -> Vec<tokio::sync::Mutex<Conne
         connection
     });
     let connections: Vec<_> = connections.buffer_unordered(16).collect().await;
-    let workspaces = world.api::<Workspace>();
-    world
-        .eventually("all are Ready", || async {
-            let all = workspaces.list(&kube::api::ListParams::default()).await.unwrap();
-            let is_ready = |workspace: &Workspace| world::is(workspace, ConditionType::Ready, "True");
-            (all.items.iter().filter(|one| is_ready(one)).count() == names.len()).then_some(())
-        })
-        .await;
+    // A look at thousands takes a while.
+    while !all_are_ready(world, names.len()).await {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     let mut heard = Vec::new();
     for mut connection in connections {
         assert!(connection.beat(json!({"busy": true})).await);
         heard.push(tokio::sync::Mutex::new(connection));
     }
     heard
+}
+
+async fn all_are_ready(world: &World, count: usize) -> bool {
+    let all = world.api::<Workspace>().list(&ListParams::default()).await.unwrap();
+    all.items.iter().filter(|one| world::is(one, ConditionType::Ready, "True")).count() == count
 }
 
 /// A program's own connection, which it keeps.

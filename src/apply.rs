@@ -1,6 +1,9 @@
 //! Writes. Each either carries its precondition (a UID, a resource version) or can only be the first of its name.
 
 pub mod children;
+pub mod credential;
+pub mod disruption_budget;
+pub mod incarnation;
 pub mod network_policy;
 pub mod pod;
 pub mod status;

@@ -118,6 +118,12 @@ impl Bounds {
         })
     }
 
+    /// What of them goes for a workspace without a Pod.
+    #[must_use]
+    pub fn without_pod(self) -> Self {
+        Self { accounts: self.accounts, ..Self::default() }
+    }
+
     /// The objects whose labels have to be known for [`Bounds::check`].
     pub fn needs(&self, own: &WorkspaceSpec, overlay: Option<&PodSpec>) -> BTreeSet<Referent> {
         referents(own, overlay).into_iter().filter(|referent| self.selectors.bound(referent.kind)).collect()

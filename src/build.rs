@@ -1,6 +1,8 @@
 //! Pure: the children of a workspace as they are wanted. Nothing here can fail; what could was settled in
 //! [`resolve`](crate::resolve).
 
+pub mod credential;
+pub mod disruption_budget;
 pub mod network_policy;
 pub mod pod;
 pub mod probe;

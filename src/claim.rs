@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{
-        IncarnationNumber, RestartTime, names,
+        IncarnationNumber, RestartTime,
+        class::Backend,
+        names,
         status::{ClassRef, StartCause},
     },
     build,
@@ -33,6 +35,9 @@ pub struct Claim {
     pub cause: Option<StartCause>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<ClassRef>,
+    /// Where it runs.
+    #[serde(default, skip_serializing_if = "Backend::is_pod")]
+    pub backend: Backend,
     pub inputs: Inputs,
     /// Hash over what the workspace itself said, its class left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,6 +72,7 @@ impl Claim {
             restart,
             cause: None,
             class: effective.class.clone(),
+            backend: effective.backend,
             inputs: effective.inputs.clone(),
             own: Some(effective.own.clone()),
             resources: resize::names(&effective.compute),

@@ -73,15 +73,17 @@ pub fn validity(class: &WorkspaceClass) -> Result<(), String> {
     let mut class = class.clone();
     class.spec.allowed_namespaces = None;
     class.spec.bounds = None;
+    let is_pod = class.spec.backend.unwrap_or_default().is_pod();
     let spec = WorkspaceSpec {
         class_name: class.metadata.name.clone(),
-        image: Some("any".to_owned()),
+        image: is_pod.then(|| "any".to_owned()),
         ..WorkspaceSpec::default()
     };
     let offer = Offer {
         classes: vec![Arc::new(DeserializeGuard(Ok(class)))],
         // Whether this operator offers it is told by the workspaces.
         registration_url: Some(String::new()),
+        sees_secrets: true,
         ..Offer::default()
     };
     let draft = Draft::of(&Workspace::new("any", spec), &offer).map_err(|blocked| blocked.message)?;

@@ -1,15 +1,16 @@
 //! Wiring: which watches wake which workspace, how many at a time, and what follows an error.
 
+mod secrets;
 mod wakes;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         Controller, Predicate, WatchStreamExt,
         controller::{self, Action},
@@ -18,6 +19,7 @@ use kube::{
         watcher,
     },
 };
+use serde::de::DeserializeOwned;
 
 use crate::{
     api::{Workspace, WorkspaceClass, names},
@@ -28,14 +30,13 @@ use crate::{
     memory::{Memory, Retry, Wish},
     readiness::Pending,
     reconcile,
-    references::SourceKind,
     stores::Stores,
     unreadable,
-    view::{NetworkPolicyView, PodView, ServiceView, VolumeClaimView},
+    view::{DisruptionBudgetView, NetworkPolicyView, PodView, ServiceView, VolumeClaimView},
     watch,
 };
 
-use self::wakes::{all_in, but_for_status, by_label, users_of_class, users_of_reference};
+use self::wakes::{all_in, but_for_status, by_label, users_of_class};
 
 type Guarded = DeserializeGuard<Workspace>;
 
@@ -55,10 +56,12 @@ const RESYNC: Duration = Duration::from_hours(1);
 pub struct Writers {
     workspaces: Writer<Guarded>,
     pods: Writer<PodView>,
+    credentials: Writer<PartialObjectMeta<Secret>>,
     probes: Writer<PodView>,
     volume_claims: Writer<VolumeClaimView>,
     services: Writer<ServiceView>,
     policies: Writer<NetworkPolicyView>,
+    disruption_budgets: Writer<DisruptionBudgetView>,
     classes: Writer<DeserializeGuard<WorkspaceClass>>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
 }
@@ -67,21 +70,36 @@ pub struct Writers {
 pub fn caches() -> (Stores, Writers) {
     let (workspaces, workspaces_writer) = reflector::store();
     let (pods, pods_writer) = reflector::store();
+    let (credentials, credentials_writer) = reflector::store();
     let (probes, probes_writer) = reflector::store();
     let (volume_claims, volume_claims_writer) = reflector::store();
     let (services, services_writer) = reflector::store();
     let (policies, policies_writer) = reflector::store();
+    let (disruption_budgets, disruption_budgets_writer) = reflector::store();
     let (classes, classes_writer) = reflector::store();
     let (namespaces, namespaces_writer) = reflector::store();
     (
-        Stores { workspaces, pods, probes, volume_claims, services, policies, classes, namespaces },
+        Stores {
+            workspaces,
+            pods,
+            credentials,
+            probes,
+            volume_claims,
+            services,
+            policies,
+            disruption_budgets,
+            classes,
+            namespaces,
+        },
         Writers {
             workspaces: workspaces_writer,
             pods: pods_writer,
+            credentials: credentials_writer,
             probes: probes_writer,
             volume_claims: volume_claims_writer,
             services: services_writer,
             policies: policies_writer,
+            disruption_budgets: disruption_budgets_writer,
             classes: classes_writer,
             namespaces: namespaces_writer,
         },
@@ -95,11 +113,20 @@ pub async fn run(
     woken: impl Stream<Item = ObjectRef<Guarded>> + Send + 'static,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    let Writers { workspaces, pods, probes, volume_claims, services, policies, classes, namespaces } =
-        writers;
+    let Writers {
+        workspaces,
+        pods,
+        credentials,
+        probes,
+        volume_claims,
+        services,
+        policies,
+        disruption_budgets,
+        classes,
+        namespaces,
+    } = writers;
     let (client, pending) = (&ctx.client, &ctx.pending);
     let namespace = ctx.settings.namespace.as_deref();
-    let ours = || watch::config(Some(names::WORKSPACE));
     let store = ctx.stores.workspaces.clone();
 
     let main =
@@ -108,42 +135,6 @@ pub async fn run(
     let (in_class, in_namespace) = (store.clone(), store.clone());
     let controller = Controller::for_stream(noting(Arc::clone(&ctx), main).applied_objects(), store)
         .with_config(controller::Config::default().concurrency(ctx.settings.concurrency))
-        .watches_stream(
-            watch::cached(pending, "Pod", watch::scope(client, namespace), ours(), pods).touched_objects(),
-            |pod| by_label(&pod, names::WORKSPACE),
-        )
-        .watches_stream(
-            watch::cached(
-                pending,
-                "probe Pod",
-                watch::scope(client, namespace),
-                watch::config(Some(names::PROBE_FOR)),
-                probes,
-            )
-            .touched_objects(),
-            |probe| by_label(&probe, names::PROBE_FOR),
-        )
-        .watches_stream(
-            watch::cached(
-                pending,
-                "PersistentVolumeClaim",
-                watch::scope(client, namespace),
-                ours(),
-                volume_claims,
-            )
-            .touched_objects(),
-            |claim| by_label(&claim, names::WORKSPACE),
-        )
-        .watches_stream(
-            watch::cached(pending, "Service", watch::scope(client, namespace), ours(), services)
-                .touched_objects(),
-            |service| by_label(&service, names::WORKSPACE),
-        )
-        .watches_stream(
-            watch::cached(pending, "NetworkPolicy", watch::scope(client, namespace), ours(), policies)
-                .touched_objects(),
-            |policy| by_label(&policy, names::WORKSPACE),
-        )
         .watches_stream(
             but_for_status(
                 watch::cached(
@@ -169,59 +160,57 @@ pub async fn run(
         .reconcile_all_on(certificates_changed(&ctx))
         .reconcile_on(woken)
         .graceful_shutdown_on(shutdown);
-    let controller = match ctx.hash_key {
-        Some(_) => with_references(controller, &ctx, namespace),
-        None => controller,
-    };
-    let of_gone = Arc::clone(&ctx);
+    let controller = with_children(controller, &ctx, "Pod", names::WORKSPACE, pods);
+    let controller = with_children(controller, &ctx, "probe Pod", names::PROBE_FOR, probes);
+    let controller =
+        with_children(controller, &ctx, "PersistentVolumeClaim", names::WORKSPACE, volume_claims);
+    let controller = with_children(controller, &ctx, "Service", names::WORKSPACE, services);
+    let controller = with_children(controller, &ctx, "NetworkPolicy", names::WORKSPACE, policies);
+    let controller =
+        with_children(controller, &ctx, "PodDisruptionBudget", names::WORKSPACE, disruption_budgets);
+    let controller = secrets::watched(controller, &ctx, namespace, credentials);
+    let of_pass = Arc::clone(&ctx);
     controller
         .run(pass, error_policy, ctx)
-        .for_each_concurrent(usize::from(CLEANING), |result| {
-            let ctx = Arc::clone(&of_gone);
-            async move {
-                match result {
-                    // A child of a workspace that is gone. Who does not lead cleans up when it begins to.
-                    Err(controller::Error::ObjectNotFound(gone)) if ctx.leadership.is_leading() => {
-                        leftovers::clean(&ctx, gone.namespace.as_deref().unwrap_or_default(), &gone.name)
-                            .await;
-                    }
-                    // What was told where it happened.
-                    Ok(_)
-                    | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {
-                    }
-                    Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
-                    }
-                }
-            }
-        })
+        .for_each_concurrent(usize::from(CLEANING), |result| ended(Arc::clone(&of_pass), result))
         .await;
 }
 
-/// Secrets and `ConfigMaps` are watched as metadata only, and nothing of them is kept.
-fn with_references(
+/// One kind of child, which names its workspace by `label`.
+fn with_children<K>(
     controller: Controller<Guarded>,
-    ctx: &Arc<Context>,
-    namespace: Option<&str>,
-) -> Controller<Guarded> {
-    let secrets = watch::events::<PartialObjectMeta<Secret>>(
-        "Secret",
-        watch::scope(&ctx.client, namespace),
-        watch::config(None),
-    );
-    let configs = watch::events::<PartialObjectMeta<ConfigMap>>(
-        "ConfigMap",
-        watch::scope(&ctx.client, namespace),
-        watch::config(None),
-    );
-    let (of_secret, of_config) = (Arc::clone(ctx), Arc::clone(ctx));
-    controller
-        .watches_stream(secrets.touched_objects(), move |secret| {
-            users_of_reference(&of_secret, SourceKind::Secret, &secret)
-        })
-        .watches_stream(configs.touched_objects(), move |config| {
-            users_of_reference(&of_config, SourceKind::ConfigMap, &config)
-        })
+    ctx: &Context,
+    kind: &'static str,
+    label: &'static str,
+    writer: Writer<K>,
+) -> Controller<Guarded>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let api = watch::scope(&ctx.client, ctx.settings.namespace.as_deref());
+    let children = watch::cached(&ctx.pending, kind, api, watch::config(Some(label)), writer);
+    controller.watches_stream(children.touched_objects(), move |child| by_label(&child, label))
+}
+
+/// What follows a pass, or the lack of one.
+async fn ended<T>(ctx: Arc<Context>, result: Result<T, controller::Error<Error, watcher::Error>>) {
+    match result {
+        // A child of a workspace that is gone. Who does not lead cleans up when it begins to.
+        Err(controller::Error::ObjectNotFound(gone)) if ctx.leadership.is_leading() => {
+            leftovers::clean(&ctx, gone.namespace.as_deref().unwrap_or_default(), &gone.name).await;
+        }
+        // What was told where it happened.
+        Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
+        }
+    }
 }
 
 fn namespaces_watch(

@@ -85,7 +85,7 @@ impl Doing {
         let active = beat.activity.map(|time| time.min(now));
         match (beat.busy, self) {
             (Some(true), Self::Busy { since }) => Self::Busy { since },
-            (Some(true), _) => Self::Busy { since: active.unwrap_or(now) },
+            (Some(true), _) => Self::Busy { since: now },
             // The end of being busy was an activity, unless the program says when.
             (Some(false), Self::Busy { .. } | Self::Unknown) => Self::Idle { since: active.unwrap_or(now) },
             (Some(false), Self::Idle { since }) => {

@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    api::{WorkspaceClass, WorkspaceSpec, class::PodSecurity, workspace::Storage},
+    api::{
+        WorkspaceClass, WorkspaceSpec,
+        class::{Backend, PodSecurity},
+        workspace::Storage,
+    },
     references::{ReferencesHash, hex},
 };
 
@@ -47,6 +51,7 @@ pub enum Comparison {
 /// What a class adds to the inputs beyond its defaults, which are merged into the spec.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OfClass<'a> {
+    pub backend: Backend,
     pub overlay: Option<&'a Value>,
     pub pod_security: PodSecurity,
     pub user_namespace: bool,
@@ -56,6 +61,7 @@ impl<'a> OfClass<'a> {
     /// Reads them off `class`.
     pub fn of(class: &'a WorkspaceClass) -> Self {
         Self {
+            backend: class.spec.backend.unwrap_or_default(),
             overlay: class.spec.pod_template.as_ref().and_then(|template| template.spec.as_ref()),
             pod_security: class.spec.pod_security.unwrap_or_default(),
             user_namespace: class.spec.user_namespace.unwrap_or_default(),
@@ -63,10 +69,12 @@ impl<'a> OfClass<'a> {
     }
 
     /// What is as without a class hashes to nothing: naming it moves nobody.
-    fn fields(self) -> [(&'static str, Value); 3] {
-        let Self { overlay, pod_security, user_namespace } = self;
+    fn fields(self) -> [(&'static str, Value); 4] {
+        let Self { backend, overlay, pod_security, user_namespace } = self;
+        let elsewhere = (!backend.is_pod()).then_some(backend);
         let security = (pod_security != PodSecurity::default()).then(|| pod_security.as_str());
         [
+            ("class.backend", json!(elsewhere)),
             ("class.podTemplate", json!(overlay)),
             ("class.podSecurity", json!(security)),
             ("class.userNamespace", json!(user_namespace.then_some(true))),

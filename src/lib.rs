@@ -21,6 +21,7 @@ pub mod context;
 pub mod controller;
 pub mod decide;
 pub mod depth;
+pub mod disruption;
 pub mod election;
 pub mod environment;
 pub mod error;

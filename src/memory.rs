@@ -40,6 +40,8 @@ pub struct Memory {
     pub policy: Option<Arc<NetworkPolicyView>>,
     /// The "no" to a change of the network policy beside a living Pod.
     pub policy_refused: Option<Refused<String>>,
+    /// The "no" to the disruption budget beside a busy Pod; there is one form of it.
+    pub disruption_budget: Option<Refused<()>>,
     /// The "no" to labels or annotations of a living Pod.
     pub metadata: Option<Refused<String>>,
     /// The probe Pod we made, which the cache may not have yet.

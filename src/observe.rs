@@ -1,6 +1,7 @@
 //! Reads: everything a pass has to know. From the caches where they suffice, one object at a time from the API
 //! server where only it can tell.
 
+pub mod incarnation;
 mod pod;
 mod references;
 mod volume;
@@ -84,6 +85,7 @@ fn offer(ctx: &Context, owner: &Owner) -> Offer {
         namespace_labels: namespace.map(|namespace| namespace.labels().clone()),
         require_class: ctx.settings.require_class,
         registration_url: ctx.registration.as_ref().map(|registration| registration.url.clone()),
+        sees_secrets: ctx.hash_key.is_some(),
     }
 }
 

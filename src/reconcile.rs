@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 
 use crate::{
-    api::Workspace,
+    api::{Workspace, class::Backend},
     apply::{self, Made, pod::Deleted},
     build::{self, Owner},
     context::Context,
@@ -248,9 +248,13 @@ impl Pass<'_> {
     }
 
     async fn delete(&mut self, situation: &mut Situation, uid: &str) -> Result<(), Error> {
-        let Owner { name, namespace, .. } = &self.owner;
-        tracing::info!(uid, "deleting the Pod");
-        situation.pod = match apply::pod::delete(&self.ctx.client, namespace, name, uid).await? {
+        let backend = match &situation.pod {
+            PodState::Ours(pod) => pod.view.backend,
+            PodState::Absent | PodState::Gone | PodState::Former => Backend::Pod,
+        };
+        tracing::info!(uid, "deleting the {}", backend.kind());
+        let deleted = apply::incarnation::delete(&self.ctx.client, &self.owner, backend, uid).await?;
+        situation.pod = match deleted {
             Deleted::Gone => PodState::Absent,
             Deleted::Terminating(view) => match &situation.pod {
                 PodState::Ours(pod) => {
@@ -276,10 +280,17 @@ impl Pass<'_> {
             return Ok(());
         }
         let claim = situation.claimed(&effective);
-        let pod = build::pod::pod(&self.owner, &effective, &claim, self.ctx.certificates().as_deref());
-        match apply::pod::create(&self.ctx.client, &self.owner, &pod).await? {
+        let certificates = self.ctx.certificates();
+        let made = apply::incarnation::create(
+            &self.ctx.client,
+            &self.owner,
+            &effective,
+            &claim,
+            certificates.as_deref(),
+        );
+        match made.await? {
             Some(Made::Made(view)) => {
-                tracing::info!(number = %claim.number, "made the Pod");
+                tracing::info!(number = %claim.number, "made the {}", effective.backend.kind());
                 self.memory.made = Some(claim.number);
                 self.memory.refused = None;
                 situation.made = self.memory.made;
@@ -288,7 +299,7 @@ impl Pass<'_> {
                 situation.pod = PodState::Ours(Box::new(facts));
             }
             Some(Made::Refused(reason, message)) => self.refuse(situation, (reason, message)),
-            None => self.name_is_in_use(situation).await?,
+            None => self.name_is_in_use(situation, effective.backend).await?,
         }
         Ok(())
     }
@@ -348,10 +359,10 @@ impl Pass<'_> {
     }
 
     /// The name is in use: by our own Pod that the cache lacks, a former one's, or somebody else's.
-    async fn name_is_in_use(&mut self, situation: &mut Situation) -> Result<(), Error> {
+    async fn name_is_in_use(&mut self, situation: &mut Situation, backend: Backend) -> Result<(), Error> {
         match self.read_pod(situation).await? {
             PodState::Gone | PodState::Absent => {
-                let no = apply::name_taken("Pod", &self.owner.name);
+                let no = apply::name_taken(backend.kind(), &backend.object_name(&self.owner.name));
                 self.refuse(situation, no);
             }
             found => {

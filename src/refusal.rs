@@ -12,6 +12,7 @@ pub enum Child {
     VolumeClaim,
     Service,
     NetworkPolicy,
+    DisruptionBudget,
 }
 
 /// How the API server speaks of quotas; the last, of one that nobody has counted yet.
@@ -25,6 +26,7 @@ pub fn of(child: Child, error: &kube::Error) -> Option<(Reason, String)> {
         Child::VolumeClaim => Reason::VolumeRefused,
         Child::Service => Reason::ServiceRefused,
         Child::NetworkPolicy => Reason::NetworkPolicyRefused,
+        Child::DisruptionBudget => Reason::DisruptionBudgetRefused,
     };
     let reason = match status.code {
         403 if is_namespace_terminating(status) => Reason::Terminating,

@@ -5,6 +5,7 @@
 //! replica can answer, and a late word about a former Pod can't touch a newer one.
 
 mod answer;
+pub mod connect;
 mod endpoint;
 pub mod equipment;
 mod identity;

@@ -6,6 +6,7 @@ pub mod class;
 pub mod desired;
 pub mod draft;
 pub mod effective;
+pub mod external;
 pub mod merge;
 pub mod suspension;
 pub mod template;

@@ -1,5 +1,6 @@
 //! What is done while nothing has to happen: children are kept in shape and small changes made in place.
 
+mod disruption_budget;
 pub mod policy;
 mod registration;
 
@@ -27,8 +28,22 @@ pub enum Shape {
     LookAgain,
 }
 
-/// Brings Service, volume claim and the running Pod to the wish, as far as that needs no new Pod.
+/// Brings the children and the running Pod to the wish, as far as that needs no new Pod.
 pub async fn keep_in_shape(
+    ctx: &Context,
+    owner: &Owner,
+    situation: &mut Situation,
+    rest: &Rest,
+    memory: &mut Memory,
+) -> Result<Shape, Error> {
+    let shape = adjust_children(ctx, owner, situation, rest, memory).await;
+    // Whatever is in the way of the others: a budget that nobody wants any more would go on refusing drains.
+    let refused = disruption_budget::adjust(ctx, owner, situation, memory).await?;
+    situation.in_place = situation.in_place.take().or(refused);
+    shape
+}
+
+async fn adjust_children(
     ctx: &Context,
     owner: &Owner,
     situation: &mut Situation,
@@ -162,7 +177,8 @@ async fn adjust_metadata(
     if let Some(refusal) = Refused::standing(memory.metadata.as_ref(), &wish, situation.now) {
         return Ok(Some(refusal));
     }
-    memory.metadata = match apply::pod::patch_metadata(&ctx.client, owner, &body).await? {
+    let patched = apply::incarnation::patch_metadata(&ctx.client, owner, pod.view.backend, &body);
+    memory.metadata = match patched.await? {
         Made::Made(()) => None,
         Made::Refused(reason, message) => {
             let before = memory.metadata.as_ref();

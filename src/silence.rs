@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{context::Context, stores::Stores};
+use crate::{api::class::Backend, context::Context};
 
 /// How often is looked.
 const PACE: Duration = Duration::from_secs(1);
@@ -12,10 +12,15 @@ pub async fn watch(ctx: &Context) {
     loop {
         tokio::time::sleep(PACE).await;
         for (uid, namespace, name) in ctx.heartbeats.newly_silent(ctx.now()) {
-            match Stores::child(&ctx.stores.pods, &namespace, &name) {
-                Some(pod) if pod.uid() == uid => ctx.waker.wake(&namespace, &name),
-                // Its Pod is gone, and nothing more to be said of it.
-                _ => ctx.heartbeats.forget(&uid),
+            let lives = Backend::ALL.into_iter().any(|backend| {
+                let incarnation = ctx.stores.incarnation(backend, &namespace, &name);
+                incarnation.is_some_and(|incarnation| incarnation.uid() == uid)
+            });
+            if lives {
+                ctx.waker.wake(&namespace, &name);
+            } else {
+                // It is gone, and nothing more to be said of it.
+                ctx.heartbeats.forget(&uid);
             }
         }
     }

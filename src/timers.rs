@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::{
     backoff::after,
     decide::{self, Rest, Step, Waiting},
+    disruption,
     health::{self, Health},
     heartbeats::Silence,
     situation::{PodFacts, PodState, Situation, VolumeState},
@@ -30,6 +31,7 @@ pub fn next_visit(s: &Situation, step: &Step) -> Option<Timestamp> {
             times.push(cause.review_at);
         }
         times.push(idle(s, pod));
+        times.push(disruption::protected_until(s));
         // Whether it is only its own silence changes with what others say.
         let is_general = pod.pulse.as_ref().is_some_and(|pulse| pulse.silence == Silence::Everybodys);
         times.push(is_general.then(|| after(s.now, POLL)));

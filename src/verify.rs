@@ -54,6 +54,10 @@ async fn accepted_by_server(
     pod: &PodFacts,
     effective: &Effective,
 ) -> Result<Option<apply::No>, Error> {
+    // What holds nothing and asks for nothing has little to be refused for.
+    if !effective.backend.is_pod() {
+        return Ok(None);
+    }
     let claim = Claim::new(
         situation.number().next(),
         situation.generation,

@@ -1,11 +1,14 @@
 //! Our children as the caches hold them: only the fields something reads. A full Pod costs about 5 KB before its
 //! strings; these cost a fraction, and what is not here can't be relied on by accident.
 
+pub mod credential;
+pub mod disruption_budget;
 pub mod network_policy;
 pub mod pod;
 pub mod service;
 pub mod volume_claim;
 
+pub use disruption_budget::DisruptionBudgetView;
 pub use network_policy::NetworkPolicyView;
 pub use pod::PodView;
 pub use service::ServiceView;

@@ -23,7 +23,7 @@ use workspace_operator::{
 type TestResult = Result<(), Box<dyn Error>>;
 
 /// Programs whose flags are not ours.
-const OTHERS: &[&str] = &["kubectl", "cargo", "make"];
+const OTHERS: &[&str] = &["kubectl", "cargo", "make", "curl"];
 
 /// What the headings of a class's conditions begin with.
 const OF_CLASS: &str = "Class: ";

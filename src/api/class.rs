@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     bounds::Bounds,
     class_status::WorkspaceClassStatus,
-    pattern,
+    names, pattern,
     workspace::{PodTemplate, WorkspaceSpec},
 };
 
@@ -52,9 +52,15 @@ use super::{
     validation = Rule::new("!has(self.defaults) || !has(self.defaults.podTemplate) || !has(self.defaults.podTemplate.spec)")
         .message("defaults.podTemplate.spec: a class's overlay is its podTemplate"),
     validation = Rule::new("!has(self.network) || (has(self.networkPolicy) && self.networkPolicy == 'Managed')")
-        .message("network goes with networkPolicy Managed only")
+        .message("network goes with networkPolicy Managed only"),
+    validation = Rule::new("!has(self.backend) || self.backend != 'External' || !(has(self.podTemplate) || has(self.podSecurity) || has(self.userNamespace) || has(self.networkPolicy))")
+        .message("podTemplate, podSecurity, userNamespace and networkPolicy speak of a Pod, and backend External has none")
 )]
 pub struct WorkspaceClassSpec {
+    /// Where the programs of this class run. Default: Pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<Backend>,
+
     /// Namespaces whose workspaces may name this class, by their labels. Left out: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<LabelSelector>,
@@ -90,10 +96,57 @@ pub struct WorkspaceClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
 
+    /// Whether a PodDisruptionBudget keeps a drain from evicting a Pod while its program says that it is busy, at most
+    /// for the workspace's `updateStrategy.maxDelaySeconds`. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy_disruption_budget: Option<bool>,
+
     /// How changes from outside a workspace (of its class, of shared Secrets and ConfigMaps, the end of a hold on
     /// its namespace) reach the workspaces of this class: so many at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+}
+
+/// Where a program runs. Either way one object is the incarnation: its name excludes a second one, its UID is what a
+/// token is bound to, and deleting it ends both.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
+#[schemars(description = "")]
+pub enum Backend {
+    /// In a Pod of the workspace's name.
+    #[default]
+    Pod,
+    /// Elsewhere: somebody starts it there, with a token that is bound to a Secret of the operator's. It has to
+    /// register, and is Ready by that and its heartbeats alone.
+    External,
+}
+
+impl Backend {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Pod, Self::External];
+
+    /// Whether it is the one that goes without saying.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    pub fn is_pod(&self) -> bool {
+        *self == Self::Pod
+    }
+
+    /// Kind of the object that is an incarnation.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Pod => "Pod",
+            Self::External => "Secret",
+        }
+    }
+
+    /// Name of that object, for the workspace of this name.
+    pub fn object_name(self, workspace: &str) -> String {
+        match self {
+            Self::Pod => workspace.to_owned(),
+            Self::External => format!("{workspace}{}", names::CREDENTIAL_SUFFIX),
+        }
+    }
 }
 
 /// The least security of a Pod: Kubernetes' Pod Security Standards.

@@ -92,6 +92,8 @@ words! {
         ServiceRefused,
         /// The API server refused the network policy.
         NetworkPolicyRefused,
+        /// The API server refused the disruption budget.
+        DisruptionBudgetRefused,
         /// A `ResourceQuota` leaves no room for the Pod.
         QuotaExceeded,
         /// No node fits.
@@ -222,6 +224,7 @@ impl ConditionType {
                         R::VolumeRefused,
                         R::ServiceRefused,
                         R::NetworkPolicyRefused,
+                        R::DisruptionBudgetRefused,
                         R::VolumeLost,
                     ],
                 ),
@@ -239,6 +242,7 @@ impl ConditionType {
                         R::VolumeRefused,
                         R::ServiceRefused,
                         R::NetworkPolicyRefused,
+                        R::DisruptionBudgetRefused,
                         R::VolumeLost,
                     ],
                 ),
@@ -317,6 +321,7 @@ impl ConditionType {
                         R::NameTaken,
                         R::ServiceRefused,
                         R::NetworkPolicyRefused,
+                        R::DisruptionBudgetRefused,
                         R::PodRefused,
                         R::QuotaExceeded,
                         R::ReferenceMissing,

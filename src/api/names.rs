@@ -78,6 +78,13 @@ pub const REGISTRATION_CA: &str = "workspaces.dev/registration-ca";
 /// Condition and readiness gate of a Pod whose program has to register.
 pub const REGISTERED: &str = "workspaces.dev/registered";
 
+/// What the Secret of a workspace whose program runs elsewhere is called, after the workspace's name.
+pub const CREDENTIAL_SUFFIX: &str = "-workspace";
+/// On such a Secret: when its program registered (RFC 3339). Which one it was says [`REGISTERED`], an annotation there.
+pub const REGISTERED_AT: &str = "workspaces.dev/registered-at";
+/// On such a Secret: the service account whose tokens are heard.
+pub const SERVICE_ACCOUNT: &str = "workspaces.dev/service-account";
+
 /// Secret with the key that Secret data is hashed with, in the operator's own namespace.
 pub const HASH_KEY_SECRET: &str = "workspace-operator-hash-key";
 

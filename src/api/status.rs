@@ -5,7 +5,10 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::incarnation::{IncarnationNumber, RestartTime};
+use super::{
+    class::Backend,
+    incarnation::{IncarnationNumber, RestartTime},
+};
 
 /// What is known about a workspace.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -68,7 +71,10 @@ pub struct Incarnation {
     /// Generation of the spec it was claimed for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// UID of its Pod, its true identity.
+    /// Where it runs; left out for a Pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<Backend>,
+    /// UID of its Pod, its true identity. Of one that runs elsewhere: of its Secret.
     #[serde(default, rename = "podUID", skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
     /// When it was claimed.

@@ -84,6 +84,11 @@ fn the_volume_claims() {
 }
 
 #[test]
+fn the_disruption_budget() {
+    insta::assert_yaml_snapshot!(disruption_budget::disruption_budget(&owner()));
+}
+
+#[test]
 fn the_probe() {
     let effective = effective(full());
     let mut probe = probe::probe(&owner(), &effective, &effective.images(), "node-7", "q");

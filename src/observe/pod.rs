@@ -1,41 +1,47 @@
-//! The Pod of the workspace's name: from the cache, or live where only the API server can tell.
+//! The Pod of the workspace's name, or what stands for it: from the cache, or live where only the API server can tell.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Event;
 use kube::{Api, ResourceExt, api::ListParams};
 
 use crate::{
+    api::{Reason, class::Backend},
     build::Owner,
     claim::{Claim, number_of_pod},
     context::Context,
     error::Error,
-    health,
+    health::{self, Health},
     heartbeats::{Doing, Pulse, Speaker},
     memory::Memory,
-    registration::Registration,
+    registration::{Registration, connect},
     resize::{self, Resize},
     situation::{PodFacts, PodState, Situation},
-    stores::Stores,
     view::{Ownership, PodView, ownership},
 };
 
-/// The Pod as the cache has it. What is missing there may still exist.
+use super::incarnation;
+
+/// The Pod as the cache has it. What is missing there may still exist. Whatever is wanted now, one of the other kind is
+/// found, too: it has to go first.
 pub(super) async fn cached_pod(
     ctx: &Context,
     owner: &Owner,
     situation: &Situation,
     memory: &Memory,
 ) -> Result<PodState, Error> {
-    match Stores::child(&ctx.stores.pods, &owner.namespace, &owner.name) {
+    let mut found = PodState::Absent;
+    for backend in Backend::ALL {
+        let cached = ctx.stores.incarnation(backend, &owner.namespace, &owner.name);
         // Older than our deletion: only the API server knows whether it is gone by now.
-        Some(pod) if !pod.is_terminating() && memory.deleted.as_deref() == Some(pod.uid()) => {
-            Ok(PodState::Absent)
+        let is_deleted =
+            |pod: &Arc<PodView>| !pod.is_terminating() && memory.deleted.as_deref() == Some(pod.uid());
+        if let Some(pod) = cached.filter(|pod| !is_deleted(pod)) {
+            found = first_to_go(found, state(ctx, owner, situation, memory, pod).await?);
         }
-        Some(pod) => state(ctx, owner, situation, memory, pod).await,
-        None => Ok(PodState::Absent),
     }
+    Ok(found)
 }
 
 /// The Pod as the API server has it: the only one who can say that it is gone.
@@ -45,14 +51,39 @@ pub async fn read_pod(
     situation: &Situation,
     memory: &Memory,
 ) -> Result<PodState, Error> {
-    let api: Api<PodView> = Api::namespaced(ctx.client.clone(), &owner.namespace);
-    match api.get_opt(&owner.name).await.map_err(Error::call("get", "Pod", &owner.name))? {
-        Some(pod) => match state(ctx, owner, situation, memory, Arc::new(pod)).await? {
-            // Somebody else's Pod of that name: ours is gone, and making it will say so.
-            PodState::Absent => Ok(PodState::Gone),
-            state => Ok(state),
-        },
-        None => Ok(PodState::Gone),
+    let mut found = PodState::Gone;
+    for backend in to_read(situation) {
+        let name = backend.object_name(&owner.name);
+        let live = incarnation::read(&ctx.client, &owner.namespace, backend, &name).await;
+        if let Some(pod) = live.map_err(Error::call("get", backend.kind(), &name))? {
+            // Somebody else's object of that name: ours is gone, and making it will say so.
+            found = first_to_go(found, state(ctx, owner, situation, memory, Arc::new(pod)).await?);
+        }
+    }
+    Ok(found)
+}
+
+/// Where one may be: as is wanted, as was claimed, or as was seen.
+fn to_read(situation: &Situation) -> BTreeSet<Backend> {
+    let wanted = situation.desired.effective.as_ref().ok().map(|effective| effective.backend);
+    let claimed = situation.incarnation().map(|incarnation| incarnation.backend.unwrap_or_default());
+    let seen = match &situation.pod {
+        PodState::Ours(pod) => Some(pod.view.backend),
+        PodState::Absent | PodState::Gone | PodState::Former => None,
+    };
+    let all: BTreeSet<Backend> = [wanted, claimed, seen].into_iter().flatten().collect();
+    if all.is_empty() { BTreeSet::from([Backend::Pod]) } else { all }
+}
+
+/// Between kinds no name excludes a second one. If ever there are two, the older start is overtaken.
+fn first_to_go(one: PodState, other: PodState) -> PodState {
+    match (one, other) {
+        (PodState::Ours(one), PodState::Ours(other)) => {
+            PodState::Ours(if other.number < one.number { other } else { one })
+        }
+        (ours @ PodState::Ours(_), _) | (_, ours @ PodState::Ours(_)) => ours,
+        (PodState::Former, _) | (_, PodState::Former) => PodState::Former,
+        (one, _) => one,
     }
 }
 
@@ -85,18 +116,31 @@ pub(crate) async fn facts(
     let mount_failure = mount_failure(ctx, &pod).await?;
     let shown = super::shown_reason(situation);
     let health = health::assess(&pod, shown, mount_failure.as_deref(), situation.now);
+    let health = connectable(ctx, &pod, health);
     let resize = match &situation.desired.effective {
-        Ok(effective) => {
+        Ok(effective) if effective.backend.is_pod() && pod.backend.is_pod() => {
             let values = format!("{:?}", effective.compute);
             let refused = memory.resize.as_ref().filter(|no| no.pod_uid == pod.uid() && no.values == values);
             resize::compare(&effective.compute, &pod, claim.as_ref(), refused.map(|no| no.message.as_str()))
         }
-        Err(_) => Resize::None,
+        Ok(_) | Err(_) => Resize::None,
     };
     let registration = Registration::of(&pod);
     let pulse = pulse(ctx, situation, &pod, registration);
     let looked = memory.looked.as_ref().filter(|(uid, _)| uid == pod.uid()).map(|(_, looked)| *looked);
     Ok(PodFacts { view: pod, number, claim, health, registration, pulse, looked, resize })
+}
+
+/// Says how a program that runs elsewhere is connected, where that is what is missing.
+fn connectable(ctx: &Context, pod: &PodView, mut health: Health) -> Health {
+    if let Health::NotReady(cause) = &mut health
+        && cause.reason == Reason::AwaitingRegistration
+        && let Some(registrar) = &ctx.registration
+        && let Some(message) = connect::awaited(pod, &registrar.url)
+    {
+        cause.message = message;
+    }
+    health
 }
 
 /// Hears once more what the program says: it may have spoken while something was being written.

@@ -20,7 +20,7 @@ use crate::{
     context::Context,
     heartbeats::{Doing, Speaker},
     lock::lock,
-    stores::Stores,
+    observe,
     view::{Labels, PodView, label},
 };
 
@@ -178,7 +178,7 @@ impl Endpoint {
         let incarnation = self.judge(&identity, pod.as_ref(), workspace.as_ref())?;
         let Some(pod) = pod else { return Err(Answer::Unauthorized) };
         if let Some(mark) = judge::mark(&pod, process) {
-            let written = apply::pod::register(&self.ctx.client, &pod, &mark, self.ctx.now()).await;
+            let written = apply::incarnation::register(&self.ctx.client, &pod, &mark, self.ctx.now()).await;
             match written {
                 Ok(true) => {}
                 Ok(false) => return Err(Answer::Unauthorized),
@@ -219,7 +219,8 @@ impl Endpoint {
     /// The incarnation of a process that registered, if the caches have it so: then its heartbeat is noted. They may be
     /// late, so that they speak against it proves nothing.
     fn by_caches(&self, identity: &Identity, beat: &Beat) -> Option<Incarnation> {
-        let pod = Stores::child(&self.ctx.stores.pods, &identity.namespace, &identity.pod)?;
+        let Identity { namespace, backend, name, .. } = identity;
+        let pod = self.ctx.stores.object(*backend, namespace, name)?;
         let name = label(&pod.metadata, names::WORKSPACE)?;
         let workspace = self.ctx.stores.workspaces.get(&ObjectRef::new(name).within(&identity.namespace))?;
         let workspace = workspace.0.as_ref().ok()?;
@@ -261,8 +262,9 @@ impl Endpoint {
 
     /// The Pod of the identity's name, and its workspace.
     async fn live(&self, identity: &Identity) -> Result<(Option<PodView>, Option<Workspace>), Answer> {
-        let pods: Api<PodView> = Api::namespaced(self.ctx.client.clone(), &identity.namespace);
-        let pod = pods.get_opt(&identity.pod).await.map_err(|error| unavailable(&error))?;
+        let Identity { namespace, backend, name, .. } = identity;
+        let live = observe::incarnation::read(&self.ctx.client, namespace, *backend, name).await;
+        let pod = live.map_err(|error| unavailable(&error))?;
         let Some(name) = pod.as_ref().and_then(|pod| label(&pod.metadata, names::WORKSPACE)) else {
             return Ok((pod, None));
         };
@@ -290,7 +292,7 @@ impl Endpoint {
         workspace: Option<&Workspace>,
     ) -> Result<Incarnation, Answer> {
         self.incarnation(identity, pod, workspace).map_err(|objection| {
-            tracing::debug!(namespace = identity.namespace, pod = identity.pod, ?objection, "turned away");
+            tracing::debug!(namespace = identity.namespace, name = identity.name, ?objection, "turned away");
             if objection == Objection::Stale {
                 lock(&self.tokens).forget(&identity.uid);
             }

@@ -5,17 +5,21 @@ use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::TokenReviewStatus;
 use serde::Deserialize;
 
-use crate::api::names;
+use crate::api::{class::Backend, names};
 
 /// Tokens of service accounts have one or two KiB.
 const MOST_BYTES: usize = 8192;
 
-/// The Pod whose token was shown.
+/// The object whose token was shown: a Pod, or the Secret of a program that runs elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub namespace: String,
-    pub pod: String,
-    /// UID of the Pod: the incarnation's true identity.
+    /// The service account, by name.
+    pub account: String,
+    pub backend: Backend,
+    /// Name of the object.
+    pub name: String,
+    /// UID of the object: the incarnation's true identity.
     pub uid: String,
     /// Until when the token is good.
     pub expires: Timestamp,
@@ -26,6 +30,20 @@ struct Claims {
     #[serde(default)]
     aud: Audience,
     exp: i64,
+    #[serde(default, rename = "kubernetes.io")]
+    bound: Bound,
+}
+
+#[derive(Default, Deserialize)]
+struct Bound {
+    #[serde(default)]
+    secret: Option<Reference>,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    name: String,
+    uid: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -65,24 +83,32 @@ fn claims(token: &str) -> Option<Claims> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }
 
-/// The Pod that `token` is bound to, which the API server reviewed as `status`. None where the token is not good here.
+/// The object that `token` is bound to, which the API server reviewed as `status`. None where the token is not good here.
 pub fn reviewed(status: &TokenReviewStatus, token: &str) -> Option<Identity> {
     let is_ours = status.audiences.iter().flatten().any(|audience| audience == names::AUDIENCE);
     if status.authenticated != Some(true) || !is_ours {
         return None;
     }
     let user = status.user.as_ref()?;
-    let (namespace, _) = user.username.as_deref()?.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    let account = user.username.as_deref()?.strip_prefix("system:serviceaccount:")?;
+    let (namespace, account) = account.split_once(':')?;
     let extra = |key: &str| {
         let values = user.extra.as_ref()?.get(&format!("authentication.kubernetes.io/{key}"))?;
         values.first().cloned()
     };
+    // It was authenticated, so what it says of itself is true. Of a Secret the review says nothing.
+    let Claims { aud: _, exp, bound } = claims(token)?;
+    let pod = extra("pod-name").zip(extra("pod-uid"));
+    let pod = pod.map(|(name, uid)| (Backend::Pod, name, uid));
+    let secret = bound.secret.map(|Reference { name, uid }| (Backend::External, name, uid));
+    let (backend, name, uid) = pod.or(secret)?;
     Some(Identity {
         namespace: namespace.to_owned(),
-        pod: extra("pod-name")?,
-        uid: extra("pod-uid")?,
-        // It was authenticated, so what it says of itself is true.
-        expires: Timestamp::from_second(claims(token)?.exp).ok()?,
+        account: account.to_owned(),
+        backend,
+        name,
+        uid,
+        expires: Timestamp::from_second(exp).ok()?,
     })
 }
 
@@ -120,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_bound_to_no_pod_is_nobody_s() {
+    fn a_token_that_is_bound_to_nothing_is_nobody_s() {
         let token = token(json!({"aud": ["workspaces.dev"], "exp": 1001}));
         let review = |authenticated: bool, audience: &str, username: &str, extra: Value| {
             let status = json!({"authenticated": authenticated, "audiences": [audience],
@@ -132,7 +158,7 @@ mod tests {
         let account = "system:serviceaccount:ns:default";
         let identity = review(true, "workspaces.dev", account, bound.clone()).unwrap();
         assert_eq!(
-            (identity.namespace.as_str(), identity.pod.as_str(), identity.uid.as_str()),
+            (identity.namespace.as_str(), identity.name.as_str(), identity.uid.as_str()),
             ("ns", "x", "uid")
         );
         assert_eq!(identity.expires.as_second(), 1001);
@@ -140,6 +166,27 @@ mod tests {
         assert_eq!(review(true, "other", account, bound.clone()), None);
         assert_eq!(review(true, "workspaces.dev", "admin", bound), None);
         assert_eq!(review(true, "workspaces.dev", account, json!({})), None);
+    }
+
+    #[test]
+    fn a_token_that_is_bound_to_a_secret_says_so_itself() {
+        let review = |claims: Value| {
+            let status = json!({"authenticated": true, "audiences": ["workspaces.dev"],
+                                "user": {"username": "system:serviceaccount:ns:robot"}});
+            reviewed(&serde_json::from_value(status).unwrap(), &token(claims))
+        };
+        let bound = json!({"namespace": "ns", "secret": {"name": "x-workspace", "uid": "uid"}});
+        let identity = review(json!({"exp": 1001, "kubernetes.io": bound})).unwrap();
+        let expected = Identity {
+            namespace: "ns".into(),
+            account: "robot".into(),
+            backend: Backend::External,
+            name: "x-workspace".into(),
+            uid: "uid".into(),
+            expires: Timestamp::from_second(1001).unwrap(),
+        };
+        assert_eq!(identity, expected);
+        assert_eq!(review(json!({"exp": 1001, "kubernetes.io": {"namespace": "ns"}})), None);
     }
 
     proptest! {

@@ -1,10 +1,10 @@
-//! Whether a Pod that shows a good token is the newest start of its workspace, and may go on.
+//! Whether a Pod, or what stands for one, that shows a good token is the newest start of its workspace, and may go on.
 
 use crate::{
-    api::{IncarnationNumber, Workspace},
+    api::{IncarnationNumber, Workspace, class::Backend, names},
     claim::number_of_pod,
     resolve::{Run, suspension},
-    view::{Labels, Ownership, PodView, ownership},
+    view::{Labels, Ownership, PodView, annotation, ownership},
 };
 
 use super::{Answer, Identity, Mark, Process};
@@ -49,7 +49,8 @@ pub fn incarnation(
     let name = workspace.metadata.name.as_deref().unwrap_or_default();
     let owner = workspace.metadata.uid.as_deref().unwrap_or_default();
     let is_ours = ownership(&pod.metadata, name, owner) == Ownership::Ours;
-    if !is_ours || pod.uid() != identity.uid || pod.is_terminating() {
+    let is_it = identity.name == identity.backend.object_name(name) && pod.uid() == identity.uid;
+    if !is_ours || !is_it || !is_of_its_account(identity, pod) || pod.is_terminating() {
         return Err(Objection::Stale);
     }
     let number = number_of_pod(pod).ok_or(Objection::Stale)?;
@@ -65,6 +66,16 @@ pub fn incarnation(
         return Err(Objection::Suspended);
     }
     Ok(Incarnation { workspace: name.to_owned(), number })
+}
+
+/// The API server binds a token to a Pod only for the Pod's own account, but to a Secret for any.
+fn is_of_its_account(identity: &Identity, pod: &PodView) -> bool {
+    match identity.backend {
+        Backend::Pod => true,
+        Backend::External => {
+            annotation(&pod.metadata, names::SERVICE_ACCOUNT) == Some(identity.account.as_str())
+        }
+    }
 }
 
 fn is_stopping(workspace: &Workspace, number: IncarnationNumber, holds: &Labels) -> bool {
@@ -95,7 +106,14 @@ mod tests {
     use crate::fixtures;
 
     fn identity() -> Identity {
-        Identity { namespace: "ns".into(), pod: "x".into(), uid: "uid-3".into(), expires: fixtures::at(60) }
+        Identity {
+            namespace: "ns".into(),
+            account: "default".into(),
+            backend: Backend::Pod,
+            name: "x".into(),
+            uid: "uid-3".into(),
+            expires: fixtures::at(60),
+        }
     }
 
     fn pod(change: Value) -> PodView {
@@ -137,6 +155,25 @@ mod tests {
         }
         assert_eq!(incarnation(&identity(), None, Some(&claimed(3)), &Labels::new()), Err(Objection::Stale));
         assert_eq!(incarnation(&identity(), Some(&sound), None, &Labels::new()), Err(Objection::Stale));
+    }
+
+    #[test]
+    fn a_secret_speaks_for_its_own_account_and_name_only() {
+        let running = workspace(json!({}), json!({"incarnation": {"number": 3}}));
+        let secret =
+            pod(json!({"name": "x-workspace", "annotations": {"workspaces.dev/service-account": "robot"}}));
+        let judged = |account: &str, name: &str| {
+            let identity = Identity {
+                account: account.into(),
+                backend: Backend::External,
+                name: name.into(),
+                ..identity()
+            };
+            incarnation(&identity, Some(&secret), Some(&running), &Labels::new()).is_ok()
+        };
+        assert!(judged("robot", "x-workspace"));
+        assert!(!judged("default", "x-workspace"));
+        assert!(!judged("robot", "another"));
     }
 
     #[test]

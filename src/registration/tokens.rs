@@ -69,10 +69,20 @@ fn fingerprint(token: &str) -> Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{at, now};
+    use crate::{
+        api::class::Backend,
+        fixtures::{at, now},
+    };
 
     fn identity(uid: &str) -> Identity {
-        Identity { namespace: "ns".into(), pod: "x".into(), uid: uid.into(), expires: at(60) }
+        Identity {
+            namespace: "ns".into(),
+            account: "default".into(),
+            backend: Backend::Pod,
+            name: "x".into(),
+            uid: uid.into(),
+            expires: at(60),
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Offer {
     pub require_class: bool,
     /// Where programs register; none where they can't.
     pub registration_url: Option<String>,
+    /// Whether the operator sees Secrets, and so those of programs that run elsewhere.
+    pub sees_secrets: bool,
 }
 
 /// The class of a workspace: the one it names, else the default class, else none. A class that is given could be

@@ -7,7 +7,11 @@ use kube::core::DeserializeGuard;
 use serde_json::Value;
 
 use crate::{
-    api::{Reason, Workspace, WorkspaceClass, WorkspaceSpec, class::PodSecurity, names},
+    api::{
+        Reason, Workspace, WorkspaceClass, WorkspaceSpec,
+        class::{Backend, PodSecurity},
+        names,
+    },
     bounds::{Bounds, Referent, ReferentKind},
     floor::{Floor, Token},
     overlay::{self, FieldPath},
@@ -19,7 +23,7 @@ use crate::{
 use super::{
     Blocked,
     class::{self, Offer},
-    merge,
+    external, merge,
     volume::{self, Volume},
 };
 
@@ -33,6 +37,7 @@ pub struct Draft {
     /// The same with its class's defaults.
     pub spec: WorkspaceSpec,
     pub class: Option<Guarded>,
+    pub backend: Backend,
     pub bounds: Bounds,
     pub volume: Option<Volume>,
     /// The workspace's own overlay, with all of each source that it changes.
@@ -50,6 +55,24 @@ impl Draft {
         let class = class::choose(own, offer)?;
         let readable = class.as_deref().and_then(|class| class.0.as_ref().ok());
         let spec = merge::merged(own, readable)?;
+        let backend = readable.and_then(|class| class.spec.backend).unwrap_or_default();
+        if !backend.is_pod() {
+            let spec = external::spec(spec, offer, class::name(readable))?;
+            let (own, bounds) = (own.clone(), bounds(readable)?.without_pod());
+            let (volume, own_overlay, class_containers) = (None, None, BTreeSet::new());
+            let pod = PodSpec::default();
+            return Ok(Box::new(Self {
+                own,
+                spec,
+                class,
+                backend,
+                bounds,
+                volume,
+                own_overlay,
+                class_containers,
+                pod,
+            }));
+        }
         let volume = spec.storage.as_ref().map(volume::volume).transpose()?.flatten();
         let name = workspace.metadata.name.as_deref().unwrap_or_default();
         let base = pod_spec::base(name, &spec, volume.as_ref());
@@ -67,7 +90,7 @@ impl Draft {
         let bounds = bounds(readable)?;
         let class_containers = readable.map(containers).unwrap_or_default();
         let own = own.clone();
-        Ok(Box::new(Self { own, spec, class, bounds, volume, own_overlay, class_containers, pod }))
+        Ok(Box::new(Self { own, spec, class, backend, bounds, volume, own_overlay, class_containers, pod }))
     }
 
     /// The class, which could be read.

@@ -7,7 +7,7 @@ use k8s_openapi::{api::core::v1::PodSpec, apimachinery::pkg::api::resource::Quan
 use crate::{
     api::{
         WorkspaceClass, WorkspaceSpec,
-        class::{Network, NetworkPolicyMode},
+        class::{Backend, Network, NetworkPolicyMode},
         status::ClassRef,
         update_strategy::UpdateStrategyType,
         workspace::{ImagePullPolicy, ServiceType},
@@ -29,12 +29,16 @@ use super::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effective {
     pub class: Option<ClassRef>,
-    pub image: String,
+    pub backend: Backend,
+    /// None for a program that runs elsewhere.
+    pub image: Option<String>,
     pub volume: Option<Volume>,
     /// The kind of Service; none without ports.
     pub service: Option<ServiceType>,
     /// What the network policy lets through; none where the operator makes none.
     pub network: Option<Network>,
+    /// Whether a disruption budget keeps a drain away while the program is busy.
+    pub busy_disruption_budget: bool,
     pub strategy: UpdateStrategyType,
     /// How long a change waits at most for the program to be idle, and a drain for it to have finished.
     pub max_delay: Duration,
@@ -64,6 +68,10 @@ fn network(class: Option<&WorkspaceClass>) -> Option<Network> {
     is_managed.then(|| spec.network.clone().unwrap_or_default())
 }
 
+fn busy_disruption_budget(class: Option<&WorkspaceClass>) -> bool {
+    class.and_then(|class| class.spec.busy_disruption_budget).unwrap_or_default()
+}
+
 /// How long each start may take.
 pub fn progress_deadline(spec: &WorkspaceSpec) -> Duration {
     Duration::from_secs(
@@ -75,10 +83,10 @@ impl Effective {
     /// Checks `draft` against what its references were found to be. Operator-wide, `forbidden` names no variable.
     pub fn of(draft: &Draft, found: &Found, forbidden: &ForbiddenEnv) -> Result<Self, Blocked> {
         let spec = &draft.spec;
-        let image =
-            spec.image.clone().filter(|image| !image.trim().is_empty()).ok_or_else(|| {
-                Blocked::invalid("image", "neither the workspace nor its class names an image")
-            })?;
+        let image = spec.image.clone().filter(|image| !image.trim().is_empty());
+        if image.is_none() && draft.backend.is_pod() {
+            return Err(Blocked::invalid("image", "neither the workspace nor its class names an image"));
+        }
         let service = (!spec.ports.is_empty())
             .then(|| spec.service.as_ref().and_then(|service| service.type_).unwrap_or_default());
         let (strategy, max_delay) = activity::strategy(spec)?;
@@ -88,10 +96,12 @@ impl Effective {
         let of_class = draft.class().map(OfClass::of).unwrap_or_default();
         Ok(Self {
             class: draft.class().map(class::reference),
+            backend: draft.backend,
             image,
             volume: draft.volume.clone(),
             service,
-            network: network(draft.class()),
+            network: network(draft.class()).filter(|_| draft.backend.is_pod()),
+            busy_disruption_budget: busy_disruption_budget(draft.class()) && draft.backend.is_pod(),
             strategy,
             max_delay,
             idle,

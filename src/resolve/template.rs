@@ -70,6 +70,9 @@ pub(super) fn finish(
         }
     }
     let mut pod = draft.pod.clone();
+    if !draft.backend.is_pod() {
+        return Ok((None, pod));
+    }
     let hash = spell_out(&mut pod, found)?;
     let of_class = draft.class().and_then(|class| class.spec.bounds.as_ref()?.forbidden_env.as_ref());
     if let Some(found) = forbidden.with(of_class).find(&pod) {

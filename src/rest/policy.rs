@@ -32,9 +32,14 @@ pub(super) async fn adjust(
     effective: &Effective,
     memory: &mut Memory,
 ) -> Result<Option<Refusal>, Error> {
+    // It has no Pod whose network there is anything to say of, and waits to become one that has.
+    if !pod.view.backend.is_pod() && effective.backend.is_pod() {
+        return Ok(None);
+    }
     let live = current(ctx, owner, memory);
-    let kept =
-        live.as_ref().filter(|live| is_ours_to_delete(live, owner) && is_of_another_class(pod, effective));
+    let kept = live.as_ref().filter(|live| {
+        pod.view.backend.is_pod() && is_ours_to_delete(live, owner) && is_of_another_class(pod, effective)
+    });
     let kept = kept.map(|live| live.spec.clone());
     if effective.network.is_none() && kept.is_none() {
         memory.policy_refused = None;

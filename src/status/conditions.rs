@@ -10,7 +10,7 @@ use crate::{
     health::Health,
     registration::{self, Registration},
     resolve::Run,
-    situation::{Situation, VolumeState},
+    situation::{PodFacts, Situation, VolumeState},
 };
 
 use super::{
@@ -73,7 +73,7 @@ pub(super) fn tell(s: &Situation, step: &Step, next: &WorkspaceStatus) -> Vec<To
         .iter()
         .map(|type_| {
             let (status, reason, message) = match type_ {
-                ConditionType::Ready => ready(obstacle.as_ref()),
+                ConditionType::Ready => ready(s, obstacle.as_ref()),
                 ConditionType::Reconciling => reconciling(&progress, obstacle.as_ref()),
                 ConditionType::Stalled => stalled(&progress),
                 ConditionType::Accepted => accepted(s),
@@ -94,9 +94,11 @@ fn said(status: ConditionStatus, reason: Reason, message: &str) -> Said {
     (status, reason, message.to_owned())
 }
 
-fn ready(obstacle: Option<&Obstacle>) -> Said {
+fn ready(s: &Situation, obstacle: Option<&Obstacle>) -> Said {
+    let is_elsewhere = ours(s).is_some_and(|pod| !pod.view.backend.is_pod());
+    let serves = if is_elsewhere { "its program registered, and is heard" } else { "the Pod is Ready" };
     match obstacle {
-        None => said(ConditionStatus::True, Reason::Running, "the Pod is Ready"),
+        None => said(ConditionStatus::True, Reason::Running, serves),
         Some((reason, message)) => said(ConditionStatus::False, *reason, message),
     }
 }
@@ -192,13 +194,22 @@ fn registered(s: &Situation, step: &Step) -> Said {
     match pod.map(|pod| pod.registration) {
         Some(Registration::Registered { .. }) => said(ConditionStatus::True, Reason::Registered, ""),
         Some(Registration::Awaited) => {
-            said(ConditionStatus::False, Reason::AwaitingRegistration, registration::AWAITED)
+            let message = pod.and_then(awaited).unwrap_or(registration::AWAITED);
+            said(ConditionStatus::False, Reason::AwaitingRegistration, message)
         }
         None if is_wanted && matches!(step, Step::Claim(..) | Step::Start) => {
             said(ConditionStatus::False, Reason::AwaitingRegistration, registration::AWAITED)
         }
         None if is_wanted => said(ConditionStatus::Unknown, Reason::NoPod, ""),
         Some(Registration::NotRequired) | None => said(ConditionStatus::True, Reason::NotRequired, ""),
+    }
+}
+
+/// What its health says of that it has not registered.
+fn awaited(pod: &PodFacts) -> Option<&str> {
+    match &pod.health {
+        Health::NotReady(cause) if cause.reason == Reason::AwaitingRegistration => Some(&cause.message),
+        _ => None,
     }
 }
 

@@ -39,6 +39,7 @@ fn claimed(s: &Situation, claim: &Claim) -> Incarnation {
     Incarnation {
         number: claim.number,
         generation: claim.generation,
+        backend: Some(claim.backend).filter(|backend| !backend.is_pod()),
         pod_uid: None,
         start_time: Some(Time(whole_seconds(s.now))),
         cause: claim.cause,
@@ -46,7 +47,7 @@ fn claimed(s: &Situation, claim: &Claim) -> Incarnation {
         ready_time: None,
         inputs_hash: Some(claim.inputs.hash()),
         class: claim.class.clone(),
-        image: s.desired.effective.as_ref().ok().map(|effective| effective.image.clone()),
+        image: s.desired.effective.as_ref().ok().and_then(|effective| effective.image.clone()),
         image_id: None,
         node_name: None,
         container_restarts: None,
@@ -66,7 +67,7 @@ fn with_pod(mut incarnation: Incarnation, pod: &PodFacts) -> Incarnation {
     if let Some(image) = view.main().and_then(|main| main.image.clone()) {
         incarnation.image = Some(image);
     }
-    if let Some(main) = view.main_status() {
+    if let Some(main) = view.main_status().filter(|_| view.backend.is_pod()) {
         incarnation.image_id = main.image_id.clone().filter(|id| !id.is_empty());
         incarnation.container_restarts = Some(main.restart_count);
     }

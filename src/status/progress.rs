@@ -103,7 +103,11 @@ fn stuck_or_settled(s: &Situation, step: &Step) -> Option<Progress> {
 fn is_for_a_person(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::PodRefused | Reason::VolumeRefused | Reason::ServiceRefused | Reason::NetworkPolicyRefused
+        Reason::PodRefused
+            | Reason::VolumeRefused
+            | Reason::ServiceRefused
+            | Reason::NetworkPolicyRefused
+            | Reason::DisruptionBudgetRefused
     )
 }
 

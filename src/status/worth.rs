@@ -60,6 +60,7 @@ fn undecorate(old: Option<&Incarnation>, next: Option<&mut Incarnation>) {
     let Incarnation {
         number: _,
         generation: _,
+        backend: _,
         pod_uid,
         start_time: _,
         cause: _,

@@ -13,12 +13,15 @@ use k8s_openapi::{
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use crate::api::names;
+use crate::api::{class::Backend, names};
 
 /// A Pod: see the fields of core/v1 of the same names.
 #[derive(Resource, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[resource(inherit = "Pod")]
 pub struct PodView {
+    /// What it is a view of: see [`super::credential`].
+    #[serde(skip)]
+    pub backend: Backend,
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: Spec,

@@ -34,6 +34,20 @@ fn fields() -> Vec<Case> {
     let network = json!({"ingressNamespaces": ["ingress"]});
     vec![
         Case {
+            rule: "podTemplate, podSecurity, userNamespace and networkPolicy speak of a Pod, and backend External has none",
+            field: "spec",
+            accepted: vec![
+                json!({"backend": "External", "bounds": {"serviceAccounts": ["robot"]}}),
+                json!({"backend": "Pod", "podSecurity": "Restricted"}),
+            ],
+            refused: vec![
+                json!({"backend": "External", "podTemplate": {"metadata": {"labels": {"a": "b"}}}}),
+                json!({"backend": "External", "podSecurity": "Baseline"}),
+                json!({"backend": "External", "userNamespace": false}),
+                json!({"backend": "External", "networkPolicy": "Unmanaged"}),
+            ],
+        },
+        Case {
             rule: "defaults.podTemplate.spec: a class's overlay is its podTemplate",
             field: "spec",
             accepted: vec![

@@ -20,7 +20,13 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("spec.service.type", "Default: Headless."),
     ("spec.runState", "Default: Running."),
     ("spec.updateStrategy.type", "Default: Immediate."),
+    ("spec.updateStrategy.maxDelaySeconds", "Default: 3600."),
     ("spec.progressDeadlineSeconds", "Default: 600."),
+    ("spec.registration.policy", "Default: Disabled."),
+    ("spec.registration.onSilence", "Default: Report."),
+    ("spec.idle.stopAfterSeconds", "Default: it is never stopped for that."),
+    ("spec.idle.probe.lastActivity", "Default: `$.last_activity`"),
+    ("spec.idle.probe.httpGet.path", "Default: `/`."),
     ("spec.terminationGracePeriodSeconds", "Default: 30."),
     ("spec.serviceAccountName", "Default: `default`."),
 ];

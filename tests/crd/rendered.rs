@@ -7,8 +7,8 @@ use workspace_operator::api::crd;
 
 use crate::ground::{Ground, Kind};
 
-/// An object of 256 KB is near the limits of what tools keep in annotations; half of that leaves room.
-const LIMIT: usize = 120_000;
+/// An object of 256 KiB is near the limits of what tools keep in annotations; half of that leaves room.
+const LIMIT: usize = 128 * 1024;
 
 #[test]
 fn the_files_are_what_the_code_says() {

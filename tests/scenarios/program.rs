@@ -46,6 +46,16 @@ impl Program {
         Self { url: world.registration.url.clone(), token, nonce: nonce.to_owned(), trust }
     }
 
+    /// One that runs outside of the cluster, with what somebody gave it.
+    pub fn elsewhere(world: &World, token: &str, nonce: &str, trust: &str) -> Self {
+        Self {
+            url: world.registration.url.clone(),
+            token: token.to_owned(),
+            nonce: nonce.to_owned(),
+            trust: trust.to_owned(),
+        }
+    }
+
     /// The same with another token.
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: token.to_owned(), ..self.clone() }

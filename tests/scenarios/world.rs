@@ -39,8 +39,16 @@ pub const IMAGE: &str = "registry.test/busybox:1";
 
 #[allow(clippy::large_enum_variant, reason = "one per test")]
 pub enum Ground {
-    Memory { server: ApiServer, operator: TestClient, _running: Running },
-    Cluster { _namespace: Namespace },
+    Memory {
+        server: ApiServer,
+        operator: TestClient,
+        _running: Running,
+    },
+    Cluster {
+        /// Takes the first answer, where kube would try again.
+        impatient: Client,
+        _namespace: Namespace,
+    },
 }
 
 /// Where a scenario takes place.
@@ -105,7 +113,11 @@ impl World {
         let counted = ClientBuilder::try_from(cluster.config()).unwrap().with_layer(&recorder).build();
         let name = namespace.name().to_owned();
         let client = cluster.client().unwrap();
-        Self::new(client, counted, recorder.log(), name, Ground::Cluster { _namespace: namespace })
+        let mut config = cluster.config();
+        config.default_retry = false;
+        let impatient = Client::try_from(config).unwrap();
+        let ground = Ground::Cluster { impatient, _namespace: namespace };
+        Self::new(client, counted, recorder.log(), name, ground)
     }
 
     fn new(client: Client, operator_client: Client, log: Log, namespace: String, ground: Ground) -> Self {
