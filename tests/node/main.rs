@@ -5,6 +5,9 @@
 
 #[path = "../scenarios/pod_history.rs"]
 mod pod_history;
+#[path = "../scenarios/program.rs"]
+#[allow(dead_code, reason = "scenarios use all of it")]
+mod program;
 #[path = "../scenarios/world.rs"]
 #[allow(dead_code, reason = "scenarios use all of it")]
 mod world;
@@ -14,14 +17,15 @@ mod examples;
 mod image;
 mod inside;
 mod network;
+mod registration;
 mod restart;
 mod security;
 
 use std::{env, future::Future};
 
-use test_cluster::{NodeKind, NodeKinds, is_own_cluster};
+use test_cluster::{NODE_ADDRESS, NodeKind, NodeKinds, is_own_cluster};
 
-use crate::world::World;
+use crate::world::{World, registration_at};
 
 /// Runs a test in a world of its own, on this machine's real node.
 async fn on_the_real_node<F, Fut>(test: F)
@@ -42,6 +46,7 @@ where
         return;
     }
     let mut world = World::on_a_real_api_server_without_operator(NodeKind::Real).await;
+    world.registration = registration_at(NODE_ADDRESS);
     world.start_operator();
     Box::pin(test(world)).await;
 }

@@ -50,7 +50,7 @@ async fn a_restricted_workspace_writes_to_its_volume_as_user_1000_and_has_no_tok
 }
 
 /// The API server itself then refuses every Pod that is not restricted.
-async fn enforce_restricted(world: &World) {
+pub async fn enforce_restricted(world: &World) {
     let body = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
     let namespaces: Api<Namespace> = Api::all(world.client.clone());
     namespaces.patch(&world.namespace, &PatchParams::default(), &Patch::Merge(body)).await.unwrap();

@@ -422,9 +422,14 @@ impl IsWatch for test_apiserver::Verb {
 
 /// A registration port of its own.
 pub fn registration() -> Registration {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    registration_at("127.0.0.1")
+}
+
+/// The same at another address of this machine.
+pub fn registration_at(address: &str) -> Registration {
+    let listener = TcpListener::bind((address, 0)).unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    let names = vec!["127.0.0.1".to_owned()];
+    let names = vec![address.to_owned()];
     Registration { listener: Arc::new(listener), url, certificates: Source::Own { names } }
 }
 

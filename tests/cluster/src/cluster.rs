@@ -4,9 +4,10 @@ use std::{
 };
 
 use kube::{Client, Config};
+use serde_json::Value;
 
 use crate::{
-    access, bring_up,
+    access, agent, bring_up,
     component::Component,
     custom_resources,
     error::Error,
@@ -17,7 +18,8 @@ use crate::{
     namespace::Namespace,
     node_kind::{NodeKind, NodeKinds},
     process,
-    real_node::configuration::socket,
+    real_node::{configuration::socket, containers},
+    service_account_token,
     setup::Setup,
     state::State,
     volumes,
@@ -84,6 +86,22 @@ impl Cluster {
     pub async fn import_image(&self, image: &Image) -> Result<(), Error> {
         let setup = self.setup("importing an image")?;
         images::import(&socket(&setup), &self.layout.data("images"), image).await
+    }
+
+    /// Makes [`images::AGENT`] available to Pods of the real node, as this repository's sources have it now. Takes a
+    /// minute the first time.
+    pub async fn provide_agent(&self) -> Result<(), Error> {
+        agent::provide(&self.setup("importing an image")?).await
+    }
+
+    /// Kills what runs in a container of the real node, as the kernel would, and tells whether there was anything.
+    pub async fn kill_container(&self, pod_uid: &str, container: &str) -> Result<bool, Error> {
+        containers::kill(&socket(&self.setup("killing a container")?), pod_uid, container).await
+    }
+
+    /// A service account's token with these claims, by the key that the API server signs with.
+    pub fn sign_token(&self, claims: &Value) -> Result<String, Error> {
+        service_account_token::sign(&self.setup("signing a token")?.certificates, claims)
     }
 
     /// Ends a component in order. Any other process that calls [`Cluster::up`] meanwhile starts it again.

@@ -21,6 +21,8 @@ pub const BUSYBOX: &str = "registry.test/busybox:1";
 /// The same as [`BUSYBOX`], under another digest.
 pub const BUSYBOX_2: &str = "registry.test/busybox:2";
 pub const WEB_PAGE: &str = "registry.test/web-page:1";
+/// Static busybox below `workspace-agent`; there once [`crate::Cluster::provide_agent`] was called.
+pub const AGENT: &str = "registry.test/agent:1";
 pub(crate) const PAUSE: &str = "registry.test/pause:1";
 
 /// What an image is made of.
@@ -225,7 +227,7 @@ pub fn web_page(name: &str) -> Result<Image, Error> {
 }
 
 /// The kernel shields a container's first process from TERM unless it asks for it.
-fn ends_on_term(command: &str) -> String {
+pub(crate) fn ends_on_term(command: &str) -> String {
     format!("trap 'exit 0' TERM; {command} & wait")
 }
 

@@ -2,6 +2,7 @@
 //! fake ones (kwok) or this machine. `make cluster-up` brings it up and [`Cluster::up`] does the same.
 
 mod access;
+mod agent;
 mod binaries;
 mod bring_up;
 mod certificates;
@@ -24,6 +25,7 @@ mod process;
 mod progress;
 mod real_node;
 mod running;
+mod service_account_token;
 mod setup;
 mod state;
 mod status;
@@ -39,6 +41,7 @@ pub use crate::{
     images::Image,
     layout::Layout,
     namespace::{NODE_SELECTOR, Namespace},
+    network::NODE as NODE_ADDRESS,
     node_kind::{NODE_LABEL, NodeKind, NodeKinds},
     status::{Status, status},
     tear_down::down,

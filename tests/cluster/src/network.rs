@@ -7,8 +7,8 @@ pub(crate) const DNS_SERVICE: &str = "10.96.0.10";
 pub(crate) const DOMAIN: &str = "cluster.local";
 
 pub(crate) const BRIDGE: &str = "wscluster0";
-/// The address of the real node, held by the bridge.
-pub(crate) const NODE: &str = "10.244.0.1";
+/// The address of the real node, held by the bridge: there Pods reach what listens on this machine.
+pub const NODE: &str = "10.244.0.1";
 pub(crate) const NODE_PREFIX: u8 = 16;
 pub(crate) const PODS: &str = "10.244.0.0/16";
 /// The name by which CNI's own files are known to be ours.

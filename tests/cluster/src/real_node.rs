@@ -1,6 +1,7 @@
 //! A real node on this machine: kubelet, containerd, kube-proxy and a name server on a bridge of their own.
 
 pub(crate) mod configuration;
+pub(crate) mod containers;
 pub(crate) mod firewall;
 pub(crate) mod holder;
 pub(crate) mod host;
