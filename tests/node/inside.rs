@@ -29,6 +29,10 @@ pub async fn log(world: &World, name: &str) -> String {
 
 /// The container as the node tells of it.
 pub async fn container(world: &World, name: &str) -> ContainerStatus {
-    let status = world.pod(name).await.unwrap().status.unwrap();
-    status.container_statuses.unwrap().remove(0)
+    container_if_told(world, name).await.unwrap()
+}
+
+/// The same, once the node tells of it.
+pub async fn container_if_told(world: &World, name: &str) -> Option<ContainerStatus> {
+    world.pod(name).await?.status?.container_statuses?.into_iter().next()
 }

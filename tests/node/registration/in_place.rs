@@ -72,7 +72,7 @@ async fn killed_before_anybody_listened_a_program_registers_when_somebody_does()
         kill(&world, "x").await;
         world
             .eventually("the container is started again", || async {
-                (inside::container(&world, "x").await.restart_count == 1).then_some(())
+                (inside::container_if_told(&world, "x").await?.restart_count == 1).then_some(())
             })
             .await;
         world.start_operator();
@@ -96,7 +96,7 @@ async fn kill(world: &World, name: &str) {
 async fn ends_up_registered(world: &World, name: &str, restarts: i32) {
     world
         .eventually(&format!("{name} runs after {restarts} restarts"), || async {
-            let main = inside::container(world, name).await;
+            let main = inside::container_if_told(world, name).await?;
             let runs = main.state.is_some_and(|state| state.running.is_some());
             (runs && main.restart_count >= restarts).then_some(())
         })

@@ -46,6 +46,7 @@ pub(crate) async fn make_bridge(run: &Path) -> Result<(), Error> {
     }
     let holder = run.display().to_string();
     command::run("ip", &["link", "set", "dev", network::BRIDGE, "alias", &holder]).await?;
+    command::run("ip", &["link", "set", "dev", network::BRIDGE, "address", network::BRIDGE_HARDWARE]).await?;
     let address = format!("{}/{}", network::NODE, network::NODE_PREFIX);
     command::run("ip", &["address", "replace", &address, "dev", network::BRIDGE]).await?;
     command::run("ip", &["link", "set", network::BRIDGE, "up"]).await?;
