@@ -1,7 +1,7 @@
 //! The certificates of the registration port: what it is served with, and what clients trust. Either the operator's
 //! own, made and rotated here, or those of a Secret that somebody else looks after, such as cert-manager.
 //!
-//! The promise of a rotation is in [`plan`]: a client that has either the newest bundle or the one before trusts what
+//! The promise of a rotation is in `certificates/plan.rs`: a client that has either the newest bundle or the one before trusts what
 //! is served.
 
 mod credentials;

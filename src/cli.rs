@@ -76,7 +76,7 @@ pub struct RunArgs {
     #[arg(long, env = "WORKSPACE_OPERATOR_REGISTRATION_LISTEN", default_value = "0.0.0.0:8443")]
     pub registration_listen: SocketAddr,
     /// URL of that address as workspaces reach it
-    /// [default: https://workspace-operator.NAMESPACE.svc:8443, the operator's own namespace]
+    /// [default: port 8443 of the Service workspace-operator in the operator's own namespace]
     #[arg(long, env = "WORKSPACE_OPERATOR_REGISTRATION_URL")]
     pub registration_url: Option<String>,
     /// Secret in the operator's own namespace with the certificate for it (tls.crt, tls.key, ca.crt), as cert-manager

@@ -1,4 +1,4 @@
-//! Our own Secret's entries: read, brought up to date by the steps of [`plan`](super::plan), and written.
+//! Our own Secret's entries: read, brought up to date by the steps of `plan`, and written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
