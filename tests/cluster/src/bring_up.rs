@@ -17,7 +17,7 @@ use crate::{
     real_node::{self, configuration::socket, holder, host, packages},
     setup::Setup,
     state::State,
-    volumes, wait,
+    tear_down, volumes, wait,
 };
 
 const NODE_LIMIT: Duration = Duration::from_secs(90);
@@ -36,7 +36,10 @@ pub(crate) async fn bring_up(layout: &Layout, wanted: NodeKinds) -> Result<(), E
         if !NodeKinds::default_here().includes(NodeKind::Real) {
             return Err(Error::NotRoot);
         }
-        holder::ensure_free(&layout.run())?;
+        if let Some(abandoned) = holder::abandoned(&layout.run())? {
+            let removed = tear_down::clear(&abandoned).await?.join(", ");
+            Progress::say(&format!("removed what {} left: {removed}", abandoned.layout.run().display()));
+        }
         packages::ensure().await?;
     }
     setup.binaries.build_missing(layout, setup.state.nodes).await?;

@@ -28,6 +28,12 @@ impl Layout {
         Self { repository: repository.canonicalize().unwrap_or(repository) }
     }
 
+    /// That of the cluster whose `run` this is.
+    pub(crate) fn of_run(run: &Path) -> Option<Self> {
+        let layout = Self::of(run.ancestors().nth(3)?.to_owned());
+        (layout.run() == run).then_some(layout)
+    }
+
     /// The folder with `go.mod` and `go.sum`.
     pub(crate) fn go_module(&self) -> PathBuf {
         self.repository.join("tests/cluster")

@@ -1,5 +1,6 @@
 use std::{
     fs::{File, TryLockError, create_dir_all},
+    io,
     time::Duration,
 };
 
@@ -22,13 +23,27 @@ impl Lock {
         create_dir_all(layout.root()).doing(doing)?;
         let file = File::options().create(true).truncate(false).write(true).open(&path).doing(doing)?;
         wait::until("another process that brings the cluster up or down", LIMIT, || async {
-            match file.try_lock() {
-                Ok(()) => Ok(Some(())),
-                Err(TryLockError::WouldBlock) => Ok(None),
-                Err(TryLockError::Error(source)) => Err(source).doing(doing),
-            }
+            Ok(is_locked_by_us(&file).doing(doing)?.then_some(()))
         })
         .await?;
         Ok(Self(file))
+    }
+
+    /// That of another's cluster, which may be gone with its folder; an error where it is held.
+    pub(crate) fn of_another(layout: &Layout) -> io::Result<Option<Self>> {
+        match File::options().write(true).open(layout.lock()) {
+            Ok(file) if is_locked_by_us(&file)? => Ok(Some(Self(file))),
+            Ok(_) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_locked_by_us(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(source)) => Err(source),
     }
 }

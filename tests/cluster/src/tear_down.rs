@@ -11,7 +11,11 @@ use crate::{
     node_kind::{NodeKind, NodeKinds},
     process::{self, Process},
     progress::Progress,
-    real_node::{firewall, holder::Evidence, host, remains},
+    real_node::{
+        firewall,
+        holder::{Abandoned, Evidence},
+        host, remains,
+    },
     setup::Setup,
     state::State,
     volumes, wait,
@@ -43,6 +47,14 @@ pub async fn down(layout: &Layout) -> Result<Vec<String>, Error> {
     }
     let what = left_behind(layout, had_real_node).await?;
     if what.is_empty() { Ok(removed) } else { Err(Error::LeftBehind { what }) }
+}
+
+/// Removes from the machine what an abandoned cluster left there; its own folder stays.
+pub(crate) async fn clear(abandoned: &Abandoned) -> Result<Vec<String>, Error> {
+    let Abandoned { layout, .. } = abandoned;
+    let mut removed = end_components(layout).await?;
+    removed.extend(remove_real_node(layout, State::read(layout).as_ref()).await?);
+    Ok(removed)
 }
 
 async fn end_components(layout: &Layout) -> Result<Vec<String>, Error> {

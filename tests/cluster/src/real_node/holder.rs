@@ -4,9 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
+    component::Component,
     error::Error,
     layout::Layout,
+    lock::Lock,
     node_kind::NodeKind,
+    process,
     real_node::{host, remains},
     state::State,
 };
@@ -44,12 +47,26 @@ impl Evidence {
     }
 }
 
-/// An error where another cluster has the real node. One whose folder is gone has none any more.
-pub(crate) fn ensure_free(run: &Path) -> Result<(), Error> {
-    match host::bridge_holder() {
-        Some(holder) if holder != run && holder.exists() => Err(Error::RealNodeTaken { holder }),
-        _ => Ok(()),
+/// A cluster whose processes ended without a tear-down, and which has a real node for that reason only.
+pub(crate) struct Abandoned {
+    pub(crate) layout: Layout,
+    _lock: Option<Lock>,
+}
+
+/// Whose real node is in the way of the cluster in `run`; an error where that cluster lives.
+pub(crate) fn abandoned(run: &Path) -> Result<Option<Abandoned>, Error> {
+    match host::bridge_holder().filter(|holder| holder != run) {
+        Some(holder) => abandoned_in(holder),
+        None => Ok(None),
     }
+}
+
+fn abandoned_in(holder: PathBuf) -> Result<Option<Abandoned>, Error> {
+    let Some(layout) = Layout::of_run(&holder) else { return Ok(None) };
+    // Who holds it may be about to start the first process.
+    let Ok(lock) = Lock::of_another(&layout) else { return Err(Error::RealNodeTaken { holder }) };
+    let lives = Component::ALL.iter().any(|&one| process::recorded(&layout.pid_file(one)).is_some());
+    if lives { Err(Error::RealNodeTaken { holder }) } else { Ok(Some(Abandoned { layout, _lock: lock })) }
 }
 
 #[cfg(test)]
@@ -57,7 +74,11 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::{layout, node_kind::NodeKinds};
+    use crate::{
+        layout,
+        node_kind::NodeKinds,
+        process::{Process, Started},
+    };
 
     const OURS: &str = "/ours/target/cluster/run";
     const ANOTHERS: &str = "/another/target/cluster/run";
@@ -100,6 +121,29 @@ mod tests {
         let state = Some(remembered(NodeKinds::Fake));
         assert!(is_ours(&Evidence { remains: true, state, ..Evidence::default() }), "it was brought up anew");
         assert!(!is_ours(&Evidence::default()));
+    }
+
+    #[tokio::test]
+    async fn a_cluster_without_a_process_has_abandoned_its_real_node() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::of(folder.path().to_owned());
+        let found = || abandoned_in(layout.run()).map(|found| found.map(|abandoned| abandoned.layout.run()));
+        assert_eq!(found().unwrap(), Some(layout.run()), "its folder may be gone");
+        let alive = Process::of_pid(std::process::id().cast_signed()).unwrap();
+        let mut dead = alive.clone();
+        dead.pid = i32::MAX;
+        let pid_file = layout.pid_file(Component::Kubelet);
+        let begin = |process| serde_json::to_vec(&Started { process, fingerprint: String::new() }).unwrap();
+        layout::write(&pid_file, begin(dead)).unwrap();
+        assert_eq!(found().unwrap(), Some(layout.run()));
+        layout::write(&pid_file, begin(alive)).unwrap();
+        assert!(matches!(found(), Err(Error::RealNodeTaken { .. })));
+        fs::remove_file(&pid_file).unwrap();
+        let lock = Lock::take(&layout).await.unwrap();
+        assert!(matches!(found(), Err(Error::RealNodeTaken { .. })), "it is being brought up");
+        drop(lock);
+        assert_eq!(found().unwrap(), Some(layout.run()));
+        assert!(abandoned_in("/no/cluster".into()).unwrap().is_none(), "it was not made by this harness");
     }
 
     #[test]
