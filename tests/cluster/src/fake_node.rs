@@ -1,5 +1,6 @@
 //! Nodes that run nothing: kwok writes the status that a kubelet would.
 
+pub(crate) mod reaper;
 pub(crate) mod stages;
 
 use k8s_openapi::api::core::v1::Node;

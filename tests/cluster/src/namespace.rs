@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::{
     access,
     error::{Doing, Error},
+    fake_node::reaper::Reaper,
     node_kind::{NODE_LABEL, NodeKind},
     wait,
 };
@@ -24,6 +25,7 @@ pub struct Namespace {
     name: String,
     config: Config,
     is_closed: bool,
+    _reaper: Option<Reaper>,
 }
 
 impl Namespace {
@@ -45,7 +47,8 @@ impl Namespace {
             .await
             .doing(|| format!("create namespace {name}"))?;
         // From here on a failure must not leave it behind.
-        let namespace = Self { name, config, is_closed: false };
+        let reaper = (nodes == NodeKind::Fake).then(|| Reaper::begin(client.clone(), &name));
+        let namespace = Self { name, config, is_closed: false, _reaper: reaper };
         namespace.account_exists(client).await?;
         Ok(namespace)
     }

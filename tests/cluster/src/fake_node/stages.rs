@@ -17,6 +17,13 @@ use serde_json::{Value, json};
 const BEHAVIOUR: &str =
     r#".spec.containers[0].image | capture("/(?<word>missing|slow|late|hang|crash|fail)") | .word"#;
 const LINGERS: &str = r#".spec.containers[0].image | contains("/linger")"#;
+/// The part of an image whose Pod lingers, and for how long.
+pub(crate) const LINGER: &str = "/linger";
+pub(crate) const LINGER_MS: u32 = 3000;
+/// Whether its namespace is one that a test made: there the test's own process ends Pods.
+const IN_A_TEST: &str = r#".metadata.namespace | test("-[0-9a-f]{8}$")"#;
+/// Longer than any Pod lingers: what is left where that process has died.
+const LEFT_MS: u32 = 30_000;
 const WAITING: &str = ".status.containerStatuses[0].state.waiting.reason";
 const RUNNING: &str = ".status.containerStatuses[0].state.running.startedAt";
 const GATES_MET: &str = r#". as $pod
@@ -156,20 +163,9 @@ fn pod_stages() -> Vec<Value> {
                 "template": RESIZE,
             } }]),
         ),
-        stage(
-            "Pod",
-            "pod-gone",
-            &[present(".metadata.deletionTimestamp"), is_false(LINGERS)],
-            0,
-            &json!([{ "delete": true }]),
-        ),
-        stage(
-            "Pod",
-            "pod-lingers",
-            &[present(".metadata.deletionTimestamp"), is_true(LINGERS)],
-            3000,
-            &json!([{ "delete": true }]),
-        ),
+        deleted("pod-gone", &[is_false(IN_A_TEST), is_false(LINGERS)], 0),
+        deleted("pod-lingers", &[is_false(IN_A_TEST), is_true(LINGERS)], LINGER_MS),
+        deleted("pod-left", &[is_true(IN_A_TEST)], LEFT_MS),
     ]
 }
 
@@ -345,6 +341,12 @@ fn changed(name: &str, selectors: &[Value], template: &str) -> Value {
     stage("Pod", name, &selectors, 0, &patch(template))
 }
 
+fn deleted(name: &str, selectors: &[Value], delay_ms: u32) -> Value {
+    let ending = [present(".metadata.deletionTimestamp")];
+    let selectors: Vec<Value> = ending.iter().chain(selectors).cloned().collect();
+    stage("Pod", name, &selectors, delay_ms, &json!([{ "delete": true }]))
+}
+
 fn patch(template: &str) -> Value {
     json!([{ "patch": { "subresource": "status", "root": "status", "template": template } }])
 }
@@ -401,9 +403,9 @@ mod tests {
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
         let of_kind =
             |kind: &str| documents.iter().filter(|d| d["spec"]["resourceRef"]["kind"] == kind).count();
-        assert_eq!(documents.len(), 17);
+        assert_eq!(documents.len(), 18);
         assert_eq!(of_kind("Node"), 2);
-        assert_eq!(of_kind("Pod"), 14);
+        assert_eq!(of_kind("Pod"), 15);
     }
 
     #[test]
