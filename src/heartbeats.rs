@@ -104,8 +104,7 @@ impl Doing {
         }
     }
 
-    /// What it does by `status`, if that speaks of the Pod with this UID. So nobody's idle time begins anew with another
-    /// leader.
+    /// What it did by `status`, if that speaks of the Pod with this UID.
     pub fn told(status: &WorkspaceStatus, uid: &str) -> Self {
         let is_its = status.incarnation.as_ref().and_then(|one| one.pod_uid.as_deref()) == Some(uid);
         let activity = status.activity.as_ref().filter(|_| is_its);

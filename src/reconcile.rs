@@ -37,7 +37,6 @@ pub async fn reconcile(
     cached: &Arc<Workspace>,
     memory: &mut Memory,
 ) -> Result<Option<Timestamp>, Error> {
-    ctx.pending.wait().await;
     let mut pass = Pass { ctx, owner: observe::owner(cached), workspace: memory.newest(cached), memory };
     let policy = Stores::child(&ctx.stores.policies, &pass.owner.namespace, &pass.owner.name);
     pass.memory.refresh_policy(policy.as_deref());

@@ -68,6 +68,7 @@ pub struct Authority {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serving {
     pub life: Life,
+    /// Former names, too: see `stored.rs`.
     pub names: BTreeSet<Name>,
     /// Which of the bundle's CAs signed it.
     pub signer: Option<usize>,

@@ -129,7 +129,10 @@ impl Stored {
 
     fn sign(&mut self, by: usize, wanted: &BTreeSet<Name>, now: Timestamp) -> Result<(), rcgen::Error> {
         let Some(Authority { der, key: Some(key), .. }) = self.authorities.get(by) else { return Ok(()) };
-        let (der, key) = issue::serving(wanted, now, der, key)?;
+        // Programs may have been told a former name, and other replicas may be started with another.
+        let former = self.serving.as_ref().map(|serving| serving.content.names.clone()).unwrap_or_default();
+        let names = wanted.union(&former).cloned().collect();
+        let (der, key) = issue::serving(&names, now, der, key)?;
         let content = Content::read(&der).ok_or(rcgen::Error::CouldNotParseCertificate)?;
         self.serving = Some(Serving { der, content, key });
         Ok(())
@@ -151,6 +154,20 @@ mod tests {
 
     fn wanted() -> BTreeSet<Name> {
         ["operator.test.svc", "10.0.0.1", "fd00::1"].iter().map(|name| Name::parse(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn another_name_is_added_and_the_former_ones_stay() {
+        let mut stored = fresh();
+        let other = BTreeSet::from([Name::parse("operator.other.svc").unwrap()]);
+        stored.advance(&other, NOW).unwrap();
+        let both = &stored.serving.as_ref().unwrap().content.names;
+        assert!(both.is_superset(&wanted()) && both.is_superset(&other), "{both:?}");
+        let settled = stored.entries();
+        for names in [wanted(), other] {
+            stored.advance(&names, NOW).unwrap();
+            assert_eq!(stored.entries(), settled, "two that want different names don't write in turn");
+        }
     }
 
     fn fresh() -> Stored {

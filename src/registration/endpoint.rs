@@ -8,7 +8,6 @@ use std::{
 };
 
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
 use kube::{Api, runtime::reflector::ObjectRef};
@@ -248,21 +247,23 @@ impl Endpoint {
         Ok(identity)
     }
 
-    /// Who shows `token`, as the API server says now. The address pays beforehand, and gets it back if the token is good:
-    /// so however many ask at a time, strangers have no more than so many questions.
+    /// Who shows `token`, as the API server says now. The address pays beforehand, and gets it back unless the token is
+    /// refused: so however many ask at a time, strangers have no more than so many questions.
     async fn verify(&self, peer: IpAddr, token: &str) -> Result<Identity, Answer> {
         let is_known = lock(&self.tokens).get(token, self.ctx.now()).is_some();
         if !is_known {
             self.charge(peer)?;
         }
-        let reviewed = review(&self.ctx.client, token).await.map_err(|error| unavailable(&error))?;
+        let reviewed = review(&self.ctx.client, token).await;
         let is_ours = |identity: &Identity| {
             self.ctx.settings.namespace.as_ref().is_none_or(|own| *own == identity.namespace)
         };
-        let identity = reviewed.filter(is_ours).ok_or(Answer::Unauthorized)?;
-        if !is_known {
+        let is_refused = matches!(reviewed, Ok(None));
+        if !is_known && !is_refused {
             lock(&self.failures).refund(&limits::network(peer));
         }
+        let reviewed = reviewed.map_err(|error| unavailable(&error))?;
+        let identity = reviewed.filter(is_ours).ok_or(Answer::Unauthorized)?;
         lock(&self.tokens).insert(token, identity.clone(), self.ctx.now());
         Ok(identity)
     }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header, uri::Authority};
+use http::{HeaderValue, Request, Response, Uri, header, uri::Authority};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
@@ -85,10 +85,6 @@ impl Peers {
         let (head, body) = answer.into_parts();
         let body =
             Limited::new(body, MOST_BYTES).collect().await.map_err(|_| Answer::Unavailable)?.to_bytes();
-        // What the leader says about us is not for the program.
-        if head.status == StatusCode::TOO_MANY_REQUESTS && !head.headers.contains_key(header::RETRY_AFTER) {
-            return Err(Answer::Unavailable);
-        }
         let mut passed = Response::from_parts(head, Full::new(body));
         for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH] {
             passed.headers_mut().remove(name);

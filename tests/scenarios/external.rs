@@ -3,14 +3,8 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use k8s_openapi::api::{
-    authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
-    core::v1::{Pod, Secret, ServiceAccount},
-};
-use kube::{
-    ResourceExt,
-    api::{DeleteParams, PostParams},
-};
+use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
+use kube::{ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
 use workspace_operator::api::{
     ConditionType, Reason, Workspace, class::Backend, names, status::ActivityState,
@@ -18,7 +12,7 @@ use workspace_operator::api::{
 
 use crate::{
     class::{classes, create_with, own},
-    program::Program,
+    program::{Program, bound_token},
     world::{IMAGE, World, condition, is, shown, starts, told},
 };
 
@@ -69,23 +63,7 @@ fn name() -> String {
 
 /// A token of `account` that is bound to `secret`, as `kubectl create token` asks for it.
 async fn token(world: &World, secret: &Secret, account: &str) -> String {
-    let request = TokenRequest {
-        spec: Some(TokenRequestSpec {
-            audiences: Some(vec![names::AUDIENCE.to_owned()]),
-            expiration_seconds: Some(3600),
-            bound_object_ref: Some(BoundObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Secret".to_owned()),
-                name: secret.metadata.name.clone(),
-                uid: secret.metadata.uid.clone(),
-            }),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    let accounts = world.api::<ServiceAccount>();
-    let answer = accounts.create_token_request(account, &PostParams::default(), &request).await.unwrap();
-    answer.status.unwrap().token.unwrap()
+    bound_token(world, account, "Secret", &secret.metadata, &[names::AUDIENCE]).await
 }
 
 /// A program that somebody connects to start `number`.

@@ -5,9 +5,13 @@ use std::time::Duration;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use workspace_operator::api::{ConditionType, Reason, names, status::ActivityState};
+use workspace_operator::api::{
+    ConditionType, Reason, names,
+    status::{ActivityState, StartCause},
+};
 
 use crate::{
+    class::{create_with, delete, own, patch},
     program::Program,
     world::{IMAGE, World, condition, is, starts, told},
 };
@@ -17,6 +21,7 @@ scenarios!(
     who_is_busy_or_says_nothing_is_not_stopped,
     without_a_limit_any_more_the_operator_takes_its_hold_away,
     a_change_waits_until_the_program_is_idle,
+    a_change_of_the_class_waits_until_the_program_is_idle,
     a_change_waits_no_longer_than_it_may,
     a_restart_that_a_person_asks_for_waits_for_nobody,
     a_state_that_stays_costs_no_write,
@@ -135,6 +140,21 @@ async fn a_change_waits_until_the_program_is_idle(world: World) {
     Program::of(&world, "x", "b").await.registers(&world).await;
     let done = world.ready_at("x", 2).await;
     assert_eq!(done.status.unwrap().awaiting_idle_since, None);
+}
+
+async fn a_change_of_the_class_waits_until_the_program_is_idle(world: World) {
+    let class = own(&world, "agents");
+    create_with(&world, &class, json!({"defaults": when_idle(3600)})).await;
+    let program = begin(&world, json!({ "className": class }), json!({"busy": true})).await;
+    state(&world, ActivityState::Busy).await;
+    patch(&world, &class, json!({"spec": {"defaults": {"env": [{"name": "A", "value": "1"}]}}})).await;
+    let waiting = world.reason("x", ConditionType::UpToDate, Reason::AwaitingIdle).await;
+    assert_eq!(starts(&waiting), 1);
+    program.beat(json!({"busy": false})).await;
+    let rolled = world.until("x", "started again", |workspace| starts(workspace) == 2).await;
+    let cause = rolled.status.unwrap().incarnation.unwrap().cause;
+    assert_eq!(cause, Some(StartCause::Rollout), "it took its turn in the rollout");
+    delete(&world, &class).await;
 }
 
 async fn a_change_waits_no_longer_than_it_may(world: World) {

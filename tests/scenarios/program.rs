@@ -8,9 +8,12 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use k8s_openapi::api::{
-    authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
-    core::v1::{Pod, ServiceAccount},
+use k8s_openapi::{
+    api::{
+        authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
+        core::v1::{Pod, ServiceAccount},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{ResourceExt, api::PostParams};
 use rustls::{
@@ -109,23 +112,33 @@ impl Program {
 
 /// A token of the Pod's account for these audiences, as the kubelet would get it.
 pub async fn token(world: &World, pod: &Pod, audiences: &[&str]) -> String {
+    let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
+    bound_token(world, account.unwrap_or("default"), "Pod", &pod.metadata, audiences).await
+}
+
+/// A token of `account` for these audiences that ends with an object.
+pub async fn bound_token(
+    world: &World,
+    account: &str,
+    kind: &str,
+    object: &ObjectMeta,
+    audiences: &[&str],
+) -> String {
     let request = TokenRequest {
         spec: Some(TokenRequestSpec {
             audiences: Some(audiences.iter().map(|audience| (*audience).to_owned()).collect()),
             expiration_seconds: Some(3600),
             bound_object_ref: Some(BoundObjectReference {
                 api_version: Some("v1".to_owned()),
-                kind: Some("Pod".to_owned()),
-                name: pod.metadata.name.clone(),
-                uid: pod.metadata.uid.clone(),
+                kind: Some(kind.to_owned()),
+                name: object.name.clone(),
+                uid: object.uid.clone(),
             }),
             ..Default::default()
         }),
         ..Default::default()
     };
     let accounts = world.api::<ServiceAccount>();
-    let account =
-        pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
     let answer = accounts.create_token_request(account, &PostParams::default(), &request).await.unwrap();
     answer.status.unwrap().token.unwrap()
 }

@@ -1,6 +1,6 @@
 //! What keeps the registration port answering: limits on everybody, so that nobody keeps another from being heard.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -114,7 +114,8 @@ async fn who_is_too_slow_is_cut(world: World) {
     slow.write_all(head.as_bytes()).await.unwrap();
     assert_eq!(program.beat(json!({})).await.0, StatusCode::OK, "others don't wait for it");
     let mut answer = Vec::new();
-    let _ = slow.read_to_end(&mut answer).await;
+    let end = tokio::time::timeout(Duration::from_mins(2), slow.read_to_end(&mut answer)).await;
+    assert!(end.is_ok(), "its connection is still open");
     assert_eq!(String::from_utf8_lossy(&answer), "", "cut, not answered");
 }
 
@@ -131,7 +132,7 @@ async fn a_head_that_is_too_large_is_refused(world: World) {
 
 async fn a_program_that_falls_silent_is_started_anew_where_that_is_asked_for(mut world: World) {
     world.stop_operator().await;
-    world.settings.heartbeat = std::time::Duration::from_secs(1);
+    world.settings.heartbeat = Duration::from_secs(1);
     world.start_operator();
     let mut spec = required();
     spec["registration"]["onSilence"] = json!("Restart");

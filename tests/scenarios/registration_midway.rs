@@ -4,7 +4,7 @@
 use http::StatusCode;
 use serde_json::json;
 use test_apiserver::{Fault, Matcher, Termination, Verb, failure};
-use workspace_operator::api::{ConditionType, Reason};
+use workspace_operator::api::{ConditionType, Reason, names};
 
 use crate::{
     program::Program,
@@ -25,6 +25,17 @@ async fn a_container_that_restarts_has_to_register_again(world: World) {
     world.ready("x").await;
     world.server().unwrap().restart_container(&world.namespace, "x", "main", Termination::exit(1)).unwrap();
     world.reason("x", ConditionType::Registered, Reason::AwaitingRegistration).await;
+    world
+        .eventually(
+            "the gate is closed: the Service sends nothing to a program that did not register",
+            || async {
+                let pod = world.pod("x").await?;
+                let conditions = pod.status?.conditions?;
+                let gate = conditions.into_iter().find(|condition| condition.type_ == names::REGISTERED)?;
+                (gate.status == "False").then_some(())
+            },
+        )
+        .await;
     let second = first.restarted("b");
     let (status, answer) = second.beat(json!({})).await;
     assert_eq!((status, answer), (StatusCode::CONFLICT, json!({"error": "register first"})));

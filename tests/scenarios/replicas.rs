@@ -15,6 +15,7 @@ scenarios!(
     any_replica_registers_and_passes_heartbeats_on,
     when_the_leader_stops_the_other_goes_on_and_restarts_nobody,
     when_the_leader_dies_the_other_goes_on,
+    who_takes_over_goes_by_what_is_and_not_by_what_was_when_it_began,
 );
 
 /// The identity that holds the Lease.
@@ -82,5 +83,34 @@ async fn when_the_leader_dies_the_other_goes_on(mut world: World) {
     world.create("y", json!({"image": IMAGE})).await;
     world.ready("y").await;
     assert_eq!(world.pods.started("x"), 1);
+    replica.abort();
+}
+
+/// The replica that waits has seen the workspace as it was at first.
+async fn who_takes_over_goes_by_what_is_and_not_by_what_was_when_it_began(mut world: World) {
+    let first = lead(&mut world).await;
+    let labelled =
+        |value: &str| json!({"image": IMAGE, "podTemplate": {"metadata": {"labels": {"team": value}}}});
+    world.create("x", labelled("a")).await;
+    world.ready("x").await;
+    let other = registration();
+    let replica = world.start_replica(other.clone());
+    // It answers once its caches are filled, and so its first passes wait for their turn.
+    world.create("y", required()).await;
+    Program::of(&world, "y", "a").await.speaking_to(&other.url).registers(&world).await;
+    world.ready("y").await;
+    world.change("x", labelled("b")).await;
+    world
+        .eventually("the label is changed", || async {
+            (world.pod("x").await?.metadata.labels?.get("team")? == "b").then_some(())
+        })
+        .await;
+    world.ready("x").await;
+    world.quiet().await;
+    world.stop_operator().await;
+    world.forget_writes();
+    world.eventually("another leads", || async { leader(&world).await.filter(|now| *now != first) }).await;
+    world.quiet().await;
+    assert_eq!(world.writes(), [], "there was nothing to do");
     replica.abort();
 }
