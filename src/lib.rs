@@ -42,6 +42,7 @@ pub mod memory;
 pub mod observe;
 pub mod overlay;
 pub mod pod_spec;
+pub mod protection;
 pub mod quota;
 pub mod readiness;
 pub mod reconcile;
