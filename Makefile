@@ -60,6 +60,13 @@ bench: ## Roll a change over 5,000 workspaces; WORKSPACES=200 for fewer
 	@cargo bench --quiet --bench rollout -- --workspaces $(or $(WORKSPACES),5000) || { $(TEST_CLUSTER) down; exit 1; }
 	@$(TEST_CLUSTER) down
 
+.PHONY: load-faults
+load-faults: ## Let a cluster fail around 1,000 workspaces; WORKSPACES=100 for fewer
+	@cargo build --quiet --package test-cluster
+	@$(TEST_CLUSTER) up --node fake
+	@cargo bench --quiet --bench load_faults -- --workspaces $(or $(WORKSPACES),1000) || { $(TEST_CLUSTER) down; exit 1; }
+	@$(TEST_CLUSTER) down
+
 .PHONY: demo
 demo: ## Show a workspace's life with the commands a person would type
 	@cargo build --quiet --bin workspace-operator --example demo

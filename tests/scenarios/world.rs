@@ -373,9 +373,14 @@ impl World {
 
     /// Lets the operator do whatever it still wants to: until it asked for nothing for a while.
     pub async fn quiet(&self) {
+        self.quiet_within(LIMIT).await;
+    }
+
+    /// The same where there is much to do.
+    pub async fn quiet_within(&self, limit: Duration) {
         let mut calls = self.calls();
         let mut since = tokio::time::Instant::now();
-        let limit = since + LIMIT;
+        let limit = since + limit;
         while since.elapsed() < Duration::from_millis(750) {
             tokio::time::sleep(PACE).await;
             let now = self.calls();
