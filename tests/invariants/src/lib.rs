@@ -7,11 +7,13 @@
 
 mod calls;
 mod checks;
+mod cluster;
 mod history;
 mod invariant;
 mod memory;
 mod object;
 mod objects;
+mod recorder;
 mod stops;
 #[cfg(test)]
 mod story;
@@ -20,4 +22,4 @@ mod violation;
 pub use checks::check;
 pub use history::{Change, Event, History, What};
 pub use invariant::{Invariant, Violation};
-pub use memory::Recorder;
+pub use recorder::Recorder;

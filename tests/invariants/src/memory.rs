@@ -1,15 +1,8 @@
 //! Recording a server in memory: exactly, for it tells of all that happens in the order in which it does.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use jiff::Timestamp;
 use test_apiserver::{ApiServer, Happening, Observed};
 
-use crate::{Change, Event, History, What, history::is_recorded};
-
-/// A history that is being written.
-#[derive(Clone, Debug, Default)]
-pub struct Recorder(Arc<Mutex<History>>);
+use crate::{Change, Recorder, What, history::is_recorded};
 
 impl Recorder {
     /// Records what happens on `server` from now on, and first what is there. Operators are the clients by whose names
@@ -23,17 +16,6 @@ impl Recorder {
             }
         });
         recorder
-    }
-
-    /// Writes down something that the server can't tell.
-    pub fn note(&self, at: Timestamp, what: What) {
-        let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        history.events.push(Event { at, what });
-    }
-
-    /// What happened so far.
-    pub fn history(&self) -> History {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -67,7 +49,7 @@ mod tests {
     use serde_json::json;
     use test_apiserver::ClientOptions;
 
-    use super::*;
+    use crate::{Recorder, What};
 
     #[tokio::test]
     async fn whose_doing_it_is_stands_around_it() {

@@ -106,7 +106,10 @@ mod tests {
     }
 
     fn restart() -> Value {
-        json!({"metadata": {"annotations": {"workspaces.dev/restartedAt": "2026-01-01T12:00:01Z"}}})
+        json!({
+            "metadata": {"annotations": {"workspaces.dev/restartedAt": "2026-01-01T12:00:01Z"}},
+            "status": {"requestedRestartAt": "2026-01-01T12:00:01Z"},
+        })
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! I17: an accepted restart is served exactly once, whatever happens to its annotation.
 //!
-//! What was accepted or served is never taken back by an operator, and each start for a restart serves a newer one. At
+//! A Pod is stopped for a restart only once that was accepted. What was accepted or served is never taken back by an operator, and each start for a restart serves a newer one. At
 //! rest all that was accepted is served, and so is all that is asked for and due, unless the workspace is stopped or says
 //! why not; and the Pod is as new as the restart that is said to be served.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use workspace_operator::api::ConditionType;
@@ -15,21 +15,35 @@ use crate::{
     history::Change,
     object::{Object, Start, Workspace},
     objects::Objects,
+    stops::{Reason, Stops},
     violation::Violations,
 };
 
 pub(crate) fn check(history: &History) -> Vec<Violation> {
     let mut violations = Violations::of(Invariant::I17);
     let mut calls = Calls::of(history);
+    let mut stops = Stops::of(history);
+    // Whose status somebody else wrote.
+    let mut foreign: BTreeSet<&str> = BTreeSet::new();
     // The newest restart that each workspace accepted; whoever else wrote the status may have taken it back.
     let mut accepted: BTreeMap<&str, Option<Timestamp>> = BTreeMap::new();
     history.walk(|objects, event| {
         calls.note(event);
+        let stop = stops.next(objects, event);
+        if let Some(stop) = stop.filter(|stop| stop.reasons == [Reason::Restart].into())
+            && let Some(what) = unaccepted(objects, stop.start)
+            && !foreign.contains(stop.start.workspace_uid())
+        {
+            violations.push(stop.at, what);
+        }
         match &event.what {
             What::Changed(change) => {
-                let Some((_, after)) = change.of_workspace() else { return };
+                let Some((before, after)) = change.of_workspace() else { return };
                 if calls.behind().is_none() {
                     accepted.insert(after.uid(), after.requested());
+                    if before.is_some_and(|before| before.0.0["status"] != after.0.0["status"]) {
+                        foreign.insert(after.uid());
+                    }
                     return;
                 }
                 let newest = accepted.entry(after.uid()).or_default();
@@ -50,6 +64,16 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
         }
     });
     violations.all()
+}
+
+/// A start that is stopped for a restart which nobody would know of if the operator ended now.
+fn unaccepted(objects: &Objects<'_>, start: Start<'_>) -> Option<String> {
+    let (namespace, name) = (start.object.namespace(), start.workspace_name());
+    let workspace = objects.workspace(namespace, name, start.workspace_uid())?;
+    let claimed = start.claim()?;
+    let claimed = Object(&claimed).time("/restart");
+    let is_known = workspace.requested() > claimed;
+    (!is_known).then(|| format!("{} was stopped for a restart that was not accepted", start.shown()))
 }
 
 fn wrong(objects: &Objects<'_>, change: &Change) -> Option<String> {
@@ -172,6 +196,12 @@ mod tests {
     }
 
     #[test]
+    fn a_stop_for_one_that_was_not_accepted_breaks_it() {
+        assert_eq!(asked(running(), LATE).stops("x").broken(), [I17]);
+        assert_eq!(accepted(asked(running(), LATE), LATE).stops("x").broken(), []);
+    }
+
+    #[test]
     fn one_that_has_to_wait_and_says_why_does_not() {
         let declined = json!({"requestedRestartAt": LATE, "conditions": [
             {"type": "Ready", "status": "True", "reason": "Running"},
@@ -182,14 +212,14 @@ mod tests {
 
     #[test]
     fn one_that_is_served_twice_breaks_it() {
-        let once = served(asked(running(), LATE), 2, LATE);
+        let once = served(accepted(asked(running(), LATE), LATE), 2, LATE);
         let again = json!({"incarnation": {"number": 3, "cause": "Restart", "podUID": null}});
         assert_eq!(once.remove("Pod", "x").says("x", again).broken(), [I17]);
     }
 
     #[test]
     fn one_that_is_forgotten_breaks_it_unless_somebody_else_wiped_the_status() {
-        let once = || served(asked(running(), LATE), 2, LATE);
+        let once = || served(accepted(asked(running(), LATE), LATE), 2, LATE);
         assert_eq!(once().says("x", json!({"lastHandledRestartAt": EARLY})).broken(), [I17]);
         let wiped = json!({"status": {"requestedRestartAt": null, "lastHandledRestartAt": null}});
         assert_eq!(once().change("Workspace", "x", wiped).broken(), []);
