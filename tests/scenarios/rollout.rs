@@ -179,7 +179,6 @@ async fn failures_stop_a_rollout_and_a_fix_sets_it_going_again(world: World) {
     assert_eq!(serving(&world, &names).await, names.len() - 2, "the others serve on");
     patch(&world, &class, json!({"spec": versioned("3", width)})).await;
     all_run(&world, &names, "3", None).await;
-    for name in &names {}
     delete(&world, &class).await;
 }
 

@@ -17,7 +17,7 @@ use test_apiserver::{
     recorder::{Log, RecordLayer, Request},
 };
 use test_cluster::{Cluster, Namespace, NodeKind};
-use test_invariants::{Invariant, Recorder, What, check};
+use test_invariants::{Recorder, What, check};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use workspace_operator::{
@@ -70,8 +70,6 @@ pub struct World {
     pub log: Log,
     /// What happened, for the invariants. They are judged when the world ends.
     pub recorder: Recorder,
-    /// Invariants that the scenario breaks on purpose.
-    waived: Vec<Invariant>,
     operator_client: Client,
     operator: Option<(CancellationToken, JoinHandle<Result<(), run::Error>>)>,
 }
@@ -157,7 +155,6 @@ impl World {
             operator_client,
             log,
             recorder,
-            waived: Vec::new(),
             operator: None,
         }
     }
@@ -203,17 +200,6 @@ impl World {
         registration: Registration,
     ) -> JoinHandle<Result<(), run::Error>> {
         tokio::spawn(run::run(client, self.options(registration), CancellationToken::new()))
-    }
-
-    /// Does without an invariant, which the scenario breaks on purpose.
-    pub fn waive(&mut self, invariant: Invariant) {
-        self.waived.push(invariant);
-    }
-
-    /// All has come to rest: what is so eventually has to be so now.
-    pub async fn settled(&self) {
-        self.quiet().await;
-        self.recorder.note(Timestamp::now(), What::Settled);
     }
 
     fn options(&self, registration: Registration) -> Options {
@@ -422,6 +408,11 @@ impl World {
             }
             assert!(tokio::time::Instant::now() < limit, "the operator does not come to rest");
         }
+        // Whoever is told of everything has come to rest: what is so eventually has to be so now.
+        let is_told = |server: &ApiServer| server.watches().iter().all(|watch| watch.pending == 0);
+        if self.server().is_none_or(is_told) {
+            self.recorder.note(Timestamp::now(), What::Settled);
+        }
     }
 
     fn calls(&self) -> usize {
@@ -453,11 +444,7 @@ impl Drop for World {
             return;
         }
         let broken = check(&self.recorder.history());
-        let broken: Vec<String> = broken
-            .into_iter()
-            .filter(|violation| !self.waived.contains(&violation.invariant))
-            .map(|violation| violation.to_string())
-            .collect();
+        let broken: Vec<String> = broken.into_iter().map(|violation| violation.to_string()).collect();
         assert!(broken.is_empty(), "what must never happen did:\n{}", broken.join("\n"));
     }
 }

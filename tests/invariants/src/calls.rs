@@ -14,6 +14,7 @@ pub(crate) struct Calls<'a> {
     pub operators: BTreeSet<&'a str>,
     /// Whose doing the newest event is.
     behind: Option<&'a str>,
+    begun: Option<(&'a str, &'a Request)>,
 }
 
 impl<'a> Calls<'a> {
@@ -24,12 +25,13 @@ impl<'a> Calls<'a> {
             _ => None,
         };
         let codes = history.events.iter().filter_map(code).collect();
-        Self { codes, open: BTreeMap::new(), operators: BTreeSet::new(), behind: None }
+        Self { codes, open: BTreeMap::new(), operators: BTreeSet::new(), behind: None, begun: None }
     }
 
     /// Goes on by one event.
     pub fn note(&mut self, event: &'a Event) {
         self.behind = None;
+        self.begun = None;
         match &event.what {
             What::Called { operator, call, request } => {
                 self.operators.insert(operator);
@@ -37,6 +39,7 @@ impl<'a> Calls<'a> {
                 // One without an answer may have been done.
                 if is_change && self.codes.get(call).is_none_or(|code| (200..300).contains(code)) {
                     self.open.insert(*call, (operator, request));
+                    self.begun = Some((operator, request));
                 }
             }
             What::Done { call, .. } => drop(self.open.remove(call)),
@@ -47,6 +50,11 @@ impl<'a> Calls<'a> {
             }
             _ => {}
         }
+    }
+
+    /// The successful write that was noted, with its operator, if a call for one was.
+    pub fn begun(&self) -> Option<(&'a str, &'a Request)> {
+        self.begun
     }
 
     /// The operator whose successful call led to the change that was noted; none where it is somebody else's doing.

@@ -47,7 +47,7 @@ mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::{Api, api::PostParams};
     use serde_json::json;
-    use test_apiserver::ClientOptions;
+    use test_apiserver::{ApiServer, ClientOptions};
 
     use crate::{Recorder, What};
 

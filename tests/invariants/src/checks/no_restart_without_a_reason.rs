@@ -45,7 +45,12 @@ fn writes(history: &History, violations: &mut Violations) {
             What::Settled => at_rest = objects.workspaces().filter_map(|one| serving(objects, one)).collect(),
             What::Changed(change) if calls.behind().is_none() => at_rest.clear(),
             What::Asked { .. } => at_rest.clear(),
-            What::Done { operator, request, .. } if is_write(request) => {
+            // Its end may be told late.
+            What::Called { .. } => {
+                let Some((operator, request)) = calls.begun().filter(|(_, request)| is_counted(request))
+                else {
+                    return;
+                };
                 if request.name.as_deref() == Some(names::REGISTRATION_SECRET) {
                     // What follows brings the new certificates to the Pods.
                     at_rest.clear();
@@ -63,11 +68,8 @@ fn writes(history: &History, violations: &mut Violations) {
     });
 }
 
-fn is_write(request: &Request) -> bool {
-    request.verb.is_write()
-        && !request.dry_run
-        && request.is_success()
-        && !matches!(request.kind.as_str(), "Event" | "Lease" | "TokenReview")
+fn is_counted(request: &Request) -> bool {
+    !matches!(request.kind.as_str(), "Event" | "Lease" | "TokenReview")
         && request.subresource.as_deref() != Some("token")
 }
 
