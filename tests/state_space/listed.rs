@@ -1,5 +1,7 @@
 //! Properties that are not treated like all others, each with the reason.
 
+use std::collections::BTreeSet;
+
 use crate::{judge::Outcome, report::Report};
 
 /// What a volume claim is made with: after one value no other can follow on the same workspace. So each value has a
@@ -37,13 +39,15 @@ pub fn can_be_in_a_sequence(path: &str) -> bool {
 /// Properties of which no value gets into a Pod here, each with the reason.
 const NEVER_CARRIED_OUT: &[(&str, &str)] = &[];
 
-/// Fails where a property was never carried out and is not listed, or is listed and was.
-pub fn assert_complete(report: &Report) {
-    let carried_out = |path: &String| report.reached[path].contains(&Outcome::CarriedOut);
-    let (listed, others): (Vec<_>, Vec<_>) =
-        report.reached.keys().partition(|path| NEVER_CARRIED_OUT.iter().any(|(at, _)| fields(path) == *at));
-    let missing: Vec<_> = others.into_iter().filter(|path| !carried_out(path)).collect();
-    assert!(missing.is_empty(), "never carried out, and not listed: {missing:#?}");
-    let stale: Vec<_> = listed.into_iter().filter(|path| carried_out(path)).collect();
-    assert!(stale.is_empty(), "listed, and yet carried out: {stale:#?}");
+/// The properties that were never carried out and are not listed, and those that are listed and were.
+pub fn faults(report: &Report) -> Vec<String> {
+    let fault = |(path, outcomes): (&String, &BTreeSet<Outcome>)| {
+        let is_listed = NEVER_CARRIED_OUT.iter().any(|(at, _)| fields(path) == *at);
+        match (outcomes.contains(&Outcome::CarriedOut), is_listed) {
+            (false, false) => Some(format!("{path} was never carried out, and is not listed: {outcomes:?}")),
+            (true, true) => Some(format!("{path} is listed as never carried out, and was")),
+            _ => None,
+        }
+    };
+    report.reached.iter().filter_map(fault).collect()
 }

@@ -24,6 +24,12 @@ const CHILDREN: [(&str, &str, &str); 6] = [
     ("policy", "v1", "PodDisruptionBudget"),
 ];
 
+/// Conditions whose message is not worth a write as long as the workspace is not Ready: it is that of some moment.
+const GOES_ALONG: [&str; 4] = ["PodReady", "Ready", "Reconciling", "Stalled"];
+/// What is told of a start, once it is Ready and before.
+const RUNNING: &[&str] = &["backend", "inputsHash", "image", "imageID", "containerRestarts", "builtBy"];
+const STARTING: &[&str] = &["backend", "inputsHash"];
+
 /// One workspace.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
@@ -109,8 +115,15 @@ fn of_workspace(name: &str, workspace: &Value) -> Seen {
         (type_, (status, reason, message.replace(name, NAME)))
     });
     let conditions: BTreeMap<_, _> = conditions.collect();
+    let is_ready = conditions.get("Ready").is_some_and(|(status, ..)| status == "True");
+    let mut told = conditions.clone();
+    if !is_ready {
+        told.iter_mut()
+            .filter(|(type_, _)| GOES_ALONG.contains(&type_.as_str()))
+            .for_each(|(_, told)| told.2.clear());
+    }
     let status_part = json!({
-        "conditions": conditions,
+        "conditions": told,
         "address": status["address"],
         "scheduledRestartAt": status["scheduledRestartAt"],
         "failures": status["failures"]["consecutive"],
@@ -118,10 +131,7 @@ fn of_workspace(name: &str, workspace: &Value) -> Seen {
     Seen {
         conditions,
         parts: BTreeMap::from([("status".to_owned(), unnamed(name, status_part))]),
-        incarnation: kept(
-            &status["incarnation"],
-            &["backend", "inputsHash", "image", "imageID", "containerRestarts", "builtBy"],
-        ),
+        incarnation: kept(&status["incarnation"], if is_ready { RUNNING } else { STARTING }),
         uid: None,
         is_observed: status["observedGeneration"] == workspace["metadata"]["generation"],
         resource_version: text(workspace, "/metadata/resourceVersion"),
