@@ -7,6 +7,9 @@ TEST_CLUSTER = cargo run --quiet --package test-cluster --
 TOOLS = $(CURDIR)/target/tools
 CARGO_DENY = $(TOOLS)/bin/cargo-deny
 CARGO_DENY_VERSION = 0.20.2
+CARGO_FUZZ = $(TOOLS)/bin/cargo-fuzz
+CARGO_FUZZ_VERSION = 0.13.2
+FUZZ_TARGETS = custom_resource overlay registration restart
 
 # Real containers need root; without it their tests say that they are left out, and fail under CI.
 TEST_NODES = $(if $(CI)$(filter 0,$(shell id -u)),both,fake)
@@ -52,6 +55,28 @@ test-fast: ## Prove what needs no cluster: laws, snapshots, scenarios in memory
 .PHONY: test-node
 test-node: ## Prove what only real containers can show; needs root on Linux
 	cargo test --test node
+
+.PHONY: state-space
+state-space: ## Change every property of both schemas on a running workspace, and back; see tests/state_space/choice.rs
+	@cargo test --quiet --test state_space --no-run
+	@$(TEST_CLUSTER) up --node fake
+	@STATE_SPACE=$(or $(STATE_SPACE),all) STATE_SPACE_SEQUENCES=$(or $(SEQUENCES),100) \
+	  cargo test --test state_space -- --nocapture || { $(TEST_CLUSTER) down; exit 1; }
+	@$(TEST_CLUSTER) down
+
+# Stable Rust can count what an input reaches, but has no address sanitizer: there is no unsafe code to need one. What
+# is found anew is kept below target/; minimise it and put it into tests/fuzz/corpus.
+.PHONY: fuzz
+fuzz: $(CARGO_FUZZ) ## Look for inputs that break a property, 10 minutes for each target; SECONDS=60 for less
+	@for target in $(FUZZ_TARGETS); do \
+	  mkdir -p target/fuzz/corpus/$$target; \
+	  CARGO_PROFILE_RELEASE_LTO=off $(CARGO_FUZZ) run --fuzz-dir tests/fuzz --target-dir target/fuzz --sanitizer none \
+	    --features libfuzzer $$target target/fuzz/corpus/$$target tests/fuzz/corpus/$$target \
+	    -- -max_total_time=$(or $(SECONDS),600) -max_len=16384 -print_final_stats=1 || exit 1; \
+	done
+
+$(CARGO_FUZZ):
+	cargo install cargo-fuzz --version $(CARGO_FUZZ_VERSION) --locked --quiet --root $(TOOLS)
 
 .PHONY: bench
 bench: ## Roll a change over 5,000 workspaces; WORKSPACES=200 for fewer

@@ -31,11 +31,13 @@ pub fn compare(
     if let [name, ..] = removed.as_slice() {
         return Resize::NeedsRestart(format!("resources.{name} can't be taken away in place"));
     }
-    let differing: BTreeMap<String, Quantity> = compute
+    let mut differing: BTreeMap<String, Quantity> = compute
         .iter()
         .filter(|(name, wanted)| live(pod, name).is_none_or(|live| !equal(live, wanted)))
         .map(|(name, wanted)| (name.clone(), wanted.clone()))
         .collect();
+    let implied = implied(compute, &differing);
+    differing.extend(implied);
     if !differing.is_empty() {
         return match refused {
             Some(why) => Resize::NeedsRestart(format!("the resize was refused: {why}")),
@@ -49,6 +51,19 @@ pub fn compare(
         )),
         None => Resize::None,
     }
+}
+
+/// The requests that go with changed limits. Where only a limit is said, the API server takes it for the request when a
+/// Pod is made, and never again. Without a change of its limit a request is left to whoever changed it.
+fn implied(
+    compute: &BTreeMap<String, Quantity>,
+    differing: &BTreeMap<String, Quantity>,
+) -> BTreeMap<String, Quantity> {
+    let of = |(name, limit): (&String, &Quantity)| {
+        let request = format!("requests.{}", name.strip_prefix("limits.")?);
+        (!compute.contains_key(&request)).then(|| (request, limit.clone()))
+    };
+    differing.iter().filter_map(of).collect()
 }
 
 /// The names that were set, for the claim.
@@ -105,6 +120,19 @@ mod tests {
     fn what_a_limit_range_filled_in_is_left_alone() {
         let pod = pod(json!({"limits": {"cpu": "1"}}), json!([]));
         assert_eq!(compare(&wanted(&[]), &pod, None, None), Resize::None);
+    }
+
+    #[test]
+    fn a_changed_limit_takes_the_request_along_that_it_stands_for() {
+        let old = pod(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1"}}), json!([]));
+        let limit = wanted(&[("limits.cpu", "2")]);
+        let both = wanted(&[("limits.cpu", "2"), ("requests.cpu", "2")]);
+        assert_eq!(compare(&limit, &old, None, None), Resize::Wanted(both));
+        let other = wanted(&[("limits.cpu", "2"), ("requests.cpu", "1")]);
+        assert_eq!(compare(&other, &old, None, None), Resize::Wanted(limit.clone()));
+        // Somebody gave it another request, say a VerticalPodAutoscaler.
+        let theirs = pod(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}), json!([]));
+        assert_eq!(compare(&limit, &theirs, None, None), Resize::None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
 use kube::{Api, runtime::reflector::ObjectRef};
@@ -24,7 +24,9 @@ use crate::{
 };
 
 use super::{
-    Answer, Beat, Identity, Process, identity,
+    Answer, Beat, Identity, Process,
+    head::{self, Route},
+    identity,
     judge::{self, Incarnation, Objection},
     limits::{self, Buckets, Rate},
     peers::{Judge, PASSED_ON, Peers},
@@ -47,13 +49,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 #[error("the body did not come in time")]
 pub struct Cut;
-
-/// What a path stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
-    Register,
-    Heartbeat,
-}
 
 enum Asked {
     Register(Process),
@@ -108,15 +103,15 @@ impl Endpoint {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (head, body) = request.into_parts();
-        let route = match route(&head.method, head.uri.path()) {
+        let (parts, body) = request.into_parts();
+        let route = match head::route(&parts.method, parts.uri.path()) {
             Ok(route) => route,
             Err(answer) => return Ok(Err(answer)),
         };
-        if !is_json(&head.headers) {
+        if !head::is_json(&parts.headers) {
             return Ok(Err(Answer::UnsupportedMediaType));
         }
-        let token = match bearer(&head.headers) {
+        let token = match head::bearer(&parts.headers) {
             Some(token) if identity::is_plausible(token, self.ctx.now()) => token.to_owned(),
             _ => return Ok(Err(self.stranger(peer))),
         };
@@ -128,7 +123,7 @@ impl Endpoint {
         let asked = match route {
             Route::Register => request::register(&body).map(Asked::Register),
             Route::Heartbeat => {
-                let is_passed_on = head.headers.contains_key(PASSED_ON);
+                let is_passed_on = parts.headers.contains_key(PASSED_ON);
                 request::heartbeat(&body).map(|beat| Asked::Heartbeat { beat, body, is_passed_on })
             }
         };
@@ -352,24 +347,4 @@ fn unavailable<E: std::error::Error + 'static>(error: &E) -> Answer {
         "the API server can't be asked about a program that registers"
     );
     Answer::Unavailable
-}
-
-fn route(method: &Method, path: &str) -> Result<Route, Answer> {
-    let route = match path {
-        "/v1/register" => Route::Register,
-        "/v1/heartbeat" => Route::Heartbeat,
-        _ => return Err(Answer::NotFound),
-    };
-    if method == Method::POST { Ok(route) } else { Err(Answer::MethodNotAllowed) }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let type_ = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = type_.and_then(|value| value.split(';').next()).map(str::trim);
-    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

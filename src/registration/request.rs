@@ -50,6 +50,10 @@ struct Body {
 }
 
 fn parse(body: &[u8]) -> Result<Body, Malformed> {
+    // serde takes a list for the object, too: its items for the fields in their order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Malformed::Shape);
+    }
     let body: Body = serde_json::from_slice(body).map_err(|_| Malformed::Shape)?;
     let is_visible = body.nonce.bytes().all(|byte| byte.is_ascii_graphic());
     if body.nonce.is_empty() || body.nonce.len() > MOST_NONCE || !is_visible {
@@ -93,6 +97,7 @@ mod tests {
         for (body, malformed) in [
             ("", Malformed::Shape),
             ("[]", Malformed::Shape),
+            (r#" ["a", true]"#, Malformed::Shape),
             ("{}", Malformed::Shape),
             (r#"{"nonce": 1}"#, Malformed::Shape),
             (r#"{"nonce": ""}"#, Malformed::Nonce),

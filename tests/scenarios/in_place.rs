@@ -19,6 +19,7 @@ scenarios!(
     a_refused_resize_takes_a_restart,
     a_refused_resize_waits_where_the_strategy_says_so,
     a_refused_resize_taken_back_leaves_nothing_to_do,
+    a_changed_limit_takes_along_the_request_it_stands_for,
     taking_a_limit_away_takes_a_restart,
     labels_and_annotations_change_and_go_without_a_restart,
     changed_ports_reach_the_service,
@@ -93,6 +94,22 @@ async fn a_refused_resize_taken_back_leaves_nothing_to_do(world: World) {
     world.quiet().await;
     assert_eq!(told(&world.get("x").await, ConditionType::UpToDate), "True/UpToDate");
     assert_eq!(world.pods.started("x"), 1);
+}
+
+async fn a_changed_limit_takes_along_the_request_it_stands_for(world: World) {
+    world.create("x", resources(json!({"limits": {"cpu": "100m"}}))).await;
+    world.ready("x").await;
+    let whole = |amount: &str| json!({"requests": {"cpu": amount}, "limits": {"cpu": amount}});
+    assert_eq!(live(&world).await, whole("100m"));
+    world.change("x", json!({"resources": {"limits": {"cpu": "200m"}}})).await;
+    world
+        .eventually("the Pod is as a new one would be", || async {
+            (live(&world).await == whole("200m")).then_some(())
+        })
+        .await;
+    world.ready("x").await;
+    world.quiet().await;
+    assert_eq!((live(&world).await, world.pods.started("x")), (whole("200m"), 1));
 }
 
 async fn taking_a_limit_away_takes_a_restart(world: World) {
