@@ -37,6 +37,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use clap::Parser;
@@ -53,6 +54,8 @@ use crate::{
 
 /// How many slices there are: so many that one takes about two minutes.
 const SLICES: usize = 17;
+/// After so many runs it says how far it is.
+const PROGRESS: usize = 50;
 const SECONDS_A_DAY: i64 = 86_400;
 
 #[derive(Parser)]
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     println!("{} runs", cases.len());
+    let done = AtomicUsize::new(0);
     let outcomes = parallel::map(&cases, arguments.jobs, |(case, expected)| {
         let outcome = judge(case, &cluster, expected);
         if let Outcome::Failed(wrong) = &outcome {
@@ -105,6 +109,10 @@ fn main() -> ExitCode {
                 "\n{case} FAILED:\n{}\nAgain: cargo test --test campaign -- '{case}'\n",
                 wrong.join("\n")
             );
+        }
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done.is_multiple_of(PROGRESS) {
+            println!("{done} of {} after {} s", cases.len(), seconds_since(begin));
         }
         outcome
     });
@@ -115,7 +123,7 @@ fn main() -> ExitCode {
             println!("not reached: {case}");
         }
     }
-    let seconds = Timestamp::now().duration_since(begin).as_secs();
+    let seconds = seconds_since(begin);
     println!("\n{}\n{} in {seconds} s", tally.table(), tally.summary());
     if let Some(path) = &arguments.report {
         fs::write(path, report(&tally, begin, seconds)).unwrap();
@@ -214,6 +222,10 @@ fn judge(case: &Case, cluster: &Cluster, expected: &Observed) -> Outcome {
         Ok(_) => Outcome::NotReached,
         Err(wrong) => Outcome::Failed(wrong),
     }
+}
+
+fn seconds_since(begin: Timestamp) -> i64 {
+    Timestamp::now().duration_since(begin).as_secs()
 }
 
 fn report(tally: &Tally, begin: Timestamp, seconds: i64) -> String {

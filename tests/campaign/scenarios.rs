@@ -204,6 +204,9 @@ async fn missing_image(world: &World) {
     plain(world).await;
     world.change("x", json!({"image": "registry.test/missing:1"})).await;
     world.reason("x", ConditionType::UpToDate, Reason::RestartDeclined).await;
+    assert!(is(&world.get("x").await, ConditionType::Ready, "True"), "the old Pod serves on");
+    world.change("x", json!({"image": "registry.test/busybox:2"})).await;
+    world.ready_at("x", 2).await;
 }
 
 async fn labels_in_place(world: &World) {
