@@ -75,38 +75,56 @@ impl Program {
     }
 
     pub async fn register(&self) -> (StatusCode, Value) {
-        self.post("/v1/register", json!({ "nonce": self.nonce })).await
+        self.post("/v1/register", self.introduction()).await
+    }
+
+    fn introduction(&self) -> Value {
+        json!({ "nonce": self.nonce })
     }
 
     /// Registers until that is heard.
     pub async fn registers(&self, world: &World) -> Value {
         world
             .eventually("the program registers", || async {
-                let (status, answer) = self.register().await;
+                // Who was killed while it listened has not heard it.
+                let (status, answer) = self.try_post("/v1/register", self.introduction()).await?;
                 (status == StatusCode::OK).then_some(answer)
             })
             .await
     }
 
     pub async fn beat(&self, says: Value) -> (StatusCode, Value) {
+        self.try_beat(says).await.unwrap()
+    }
+
+    /// The same; none where nobody answers.
+    pub async fn try_beat(&self, says: Value) -> Option<(StatusCode, Value)> {
         let mut body = says;
         body["nonce"] = json!(self.nonce);
-        self.post("/v1/heartbeat", body).await
+        self.try_post("/v1/heartbeat", body).await
     }
 
     pub async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        self.try_post(path, body).await.unwrap()
+    }
+
+    async fn try_post(&self, path: &str, body: Value) -> Option<(StatusCode, Value)> {
         let request = Request::post(format!("{}{path}", self.url))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
             .header(header::CONTENT_TYPE, "application/json");
-        self.send(request.body(Full::new(Bytes::from(body.to_string()))).unwrap()).await
+        self.try_send(request.body(Full::new(Bytes::from(body.to_string()))).unwrap()).await
     }
 
     /// Sends any request, and reads the answer.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> (StatusCode, Value) {
-        let answer = client(&self.trust).request(request).await.unwrap();
+        self.try_send(request).await.unwrap()
+    }
+
+    async fn try_send(&self, request: Request<Full<Bytes>>) -> Option<(StatusCode, Value)> {
+        let answer = client(&self.trust).request(request).await.ok()?;
         let status = answer.status();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+        let body = answer.into_body().collect().await.ok()?.to_bytes();
+        Some((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
     }
 }
 

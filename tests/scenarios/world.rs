@@ -113,6 +113,11 @@ impl World {
         let cluster = Cluster::up(nodes).await.unwrap();
         let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
         cluster.install_crds(&crds).await.unwrap();
+        Self::within(&cluster, nodes).await
+    }
+
+    /// The same in a cluster that is up and knows our kinds.
+    pub async fn within(cluster: &Cluster, nodes: NodeKind) -> Self {
         let namespace = cluster.namespace("scenario", nodes).await.unwrap();
         let recorder = RecordLayer::new();
         let counted = ClientBuilder::try_from(cluster.config()).unwrap().with_layer(&recorder).build();
@@ -202,7 +207,8 @@ impl World {
         tokio::spawn(run::run(client, self.options(registration), CancellationToken::new()))
     }
 
-    fn options(&self, registration: Registration) -> Options {
+    /// What an operator of this world is told.
+    pub fn options(&self, registration: Registration) -> Options {
         let address = registration.listener.local_addr().unwrap().to_string();
         let election = self.elects.then(|| Election {
             namespace: self.namespace.clone(),

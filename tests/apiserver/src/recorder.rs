@@ -41,7 +41,7 @@ pub struct Request {
 
 impl Request {
     /// What a request to an API server asks for; none if its path is no resource's.
-    pub(crate) fn of<B>(request: &http::Request<B>, body: Option<&Value>) -> Option<Self> {
+    pub fn of<B>(request: &http::Request<B>, body: Option<&Value>) -> Option<Self> {
         let target = Target::parse(request.uri().path())?;
         let query = Query::of(request.uri());
         let verb = call::verb(request.method(), &target, &query, request.headers())?;
@@ -227,7 +227,7 @@ where
 }
 
 /// The request's body, where it has one. A client's own body lies in memory, so it is there at once.
-pub(crate) fn peek(request: &http::Request<Body>) -> Option<Value> {
+pub fn peek(request: &http::Request<Body>) -> Option<Value> {
     let bytes = request.body().try_clone()?.collect_bytes().now_or_never()?.ok()?;
     serde_json::from_slice(&bytes).ok()
 }
