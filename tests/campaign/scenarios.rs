@@ -272,8 +272,7 @@ async fn lives(world: &World, nonce: &str, says: Value) {
     program.registers(world).await;
     tokio::spawn(async move {
         // Until its Pod is gone.
-        while !program.try_beat(says.clone()).await.is_some_and(|(code, _)| code == StatusCode::UNAUTHORIZED)
-        {
+        while program.try_beat(says.clone()).await.is_none_or(|(code, _)| code != StatusCode::UNAUTHORIZED) {
             tokio::time::sleep(BEAT).await;
         }
     });

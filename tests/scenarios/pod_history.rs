@@ -71,28 +71,4 @@ impl PodHistory {
     pub fn started(&self, workspace: &str) -> usize {
         self.of(workspace).iter().filter(|event| matches!(event, Happened::Appeared { .. })).count()
     }
-
-    /// Fails if two Pods of `workspace` ever existed at once. Where a history is kept, the invariants say so.
-    pub fn assert_one_at_a_time(&self, workspace: &str) {
-        let mut living: Option<String> = None;
-        for event in self.of(workspace) {
-            match event {
-                Happened::Appeared { uid, .. } => {
-                    assert_eq!(
-                        living, None,
-                        "a second Pod of {workspace} appeared before the first was gone"
-                    );
-                    living = Some(uid);
-                }
-                Happened::Vanished { uid, .. } => {
-                    assert_eq!(
-                        living,
-                        Some(uid),
-                        "a Pod of {workspace} vanished that was not the living one"
-                    );
-                    living = None;
-                }
-            }
-        }
-    }
 }

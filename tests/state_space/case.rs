@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    kind::Kind,
+    kind::{Kind, properties},
     listed, meaning, sample,
     schema::{Place, Step},
     values,
@@ -26,7 +26,7 @@ pub struct Case {
 pub fn all(kind: Kind) -> Vec<Case> {
     let root = kind.schema();
     let mut cases = Vec::new();
-    for (place, schema) in kind.properties(&root) {
+    for (place, schema) in properties(&root) {
         let specs: Vec<Value> =
             fragments(kind, &root, &place, schema).iter().map(|part| kind.with(&kind.base(), part)).collect();
         let name = place.to_string();
@@ -71,5 +71,5 @@ pub fn refused(kind: Kind) -> BTreeMap<String, Vec<Value>> {
         let around = |value| kind.with(&json!({}), &sample::around(&root, &place, value).0["spec"]);
         (place.to_string(), values::invalid(schema).into_iter().map(around).collect())
     };
-    kind.properties(&root).into_iter().map(of).collect()
+    properties(&root).into_iter().map(of).collect()
 }

@@ -68,9 +68,6 @@ async fn abreast(stage: &Stage, batch: usize, cases: &[Case], report: &mut Repor
         stream::iter(freshes).for_each_concurrent(CALLS, |(kind, name)| stage.end(kind, name)).await;
     }
     go_back(stage, &mut subjects, report).await;
-    for subject in &subjects {
-        stage.world.pods.assert_one_at_a_time(&subject.name);
-    }
     stream::iter(&subjects).for_each_concurrent(CALLS, |it| stage.end(it.case.kind, &it.name)).await;
     stage.world.forget_writes();
 }

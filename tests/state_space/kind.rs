@@ -28,11 +28,6 @@ impl Kind {
         definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take()
     }
 
-    /// Every property below its spec.
-    pub fn properties(self, root: &Value) -> Vec<(Place, &Value)> {
-        schema::walk_spec(root).into_iter().filter(|(place, _)| place.to_string() != "spec").collect()
-    }
-
     /// The spec that every change starts from.
     pub fn base(self) -> Value {
         match self {
@@ -56,4 +51,9 @@ impl Kind {
         }
         spec
     }
+}
+
+/// Every property below the spec.
+pub fn properties(root: &Value) -> Vec<(Place, &Value)> {
+    schema::walk_spec(root).into_iter().filter(|(place, _)| place.to_string() != "spec").collect()
 }

@@ -96,7 +96,7 @@ pub async fn all(world: &World) -> BTreeMap<String, Seen> {
 async fn list(world: &World, group: &str, version: &str, kind: &str) -> Vec<Value> {
     let mut resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
     if kind == "NetworkPolicy" {
-        resource.plural = "networkpolicies".to_owned();
+        "networkpolicies".clone_into(&mut resource.plural);
     }
     let api: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), &world.namespace, &resource);
     let mut params = ListParams::default();
@@ -154,7 +154,7 @@ fn of_child(kind: &str, child: &Value) -> Value {
         _ => &[],
     };
     if let Some(spec) = spec.as_object_mut() {
-        others.iter().for_each(|field| drop(spec.remove(*field)));
+        spec.retain(|field, _| !others.contains(&field.as_str()));
     }
     let mut spec = said(&spec);
     if kind == "Service" {

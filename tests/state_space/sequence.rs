@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     case::{self, Case},
-    kind::Kind,
+    kind::{Kind, properties},
     listed,
 };
 
@@ -17,7 +17,7 @@ pub fn of_seed(seed: u64, count: usize) -> Vec<Case> {
     let kind = Kind::Workspace;
     let root = kind.schema();
     let mut parts = Vec::new();
-    for (place, schema) in kind.properties(&root) {
+    for (place, schema) in properties(&root) {
         if listed::can_be_in_a_sequence(&place.to_string()) {
             parts.extend(case::fragments(kind, &root, &place, schema));
         }

@@ -149,7 +149,9 @@ impl Log {
         entries.requests.push((id, request.clone()));
         let listeners = entries.listeners.clone();
         drop(entries);
-        listeners.iter().for_each(|listener| listener(id, &request));
+        for listener in &listeners {
+            listener(id, &request);
+        }
         (id, request)
     }
 
@@ -161,7 +163,9 @@ impl Log {
         }
         let listeners = entries.listeners.clone();
         drop(entries);
-        listeners.iter().for_each(|listener| listener(id, &request));
+        for listener in &listeners {
+            listener(id, &request);
+        }
     }
 }
 
@@ -176,6 +180,11 @@ impl RecordLayer {
     /// A layer with an own log.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A layer that adds to the log of others.
+    pub fn adding_to(log: &Log) -> Self {
+        Self { log: log.clone() }
     }
 
     /// What passed so far.
@@ -213,10 +222,12 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let entry = Request::of(&request, peek(&request).as_ref()).map(|entry| self.log.begin(entry));
+        let entry = Request::of(&request, peek(&request).as_ref());
         let log = self.log.clone();
         let answer = self.inner.call(request);
         Box::pin(async move {
+            // Now it is sent, and not before.
+            let entry = entry.map(|entry| log.begin(entry));
             let answer = answer.await;
             if let (Some(entry), Ok(response)) = (entry, &answer) {
                 log.answer(entry, response.status().as_u16());

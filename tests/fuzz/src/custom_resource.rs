@@ -40,7 +40,7 @@ fn is_stable<T: Serialize + DeserializeOwned + PartialEq + Debug>(object: &T) {
     let again = written.as_ref().map(|written| serde_json::from_slice::<T>(written));
     match again {
         Ok(Ok(again)) => assert_eq!(*object, again),
-        other => assert!(false, "{object:?} does not survive being written: {other:?}"),
+        other => panic!("{object:?} does not survive being written: {other:?}"),
     }
 }
 

@@ -1,5 +1,10 @@
 //! What has to hold of any input, however malformed. A fuzzer looks for inputs of which it does not (`make fuzz`), and a
 //! test keeps those that were found (`corpus/`).
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "to panic is how a property says that it does not hold"
+)]
 
 pub mod custom_resource;
 pub mod overlay;

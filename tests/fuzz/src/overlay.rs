@@ -35,7 +35,7 @@ pub fn check(input: &[u8]) {
     let typed = serde_json::from_value::<PodSpec>(once.clone());
     assert!(typed.is_ok(), "two good overlays make no Pod: {typed:?}");
     if let Some(lost) = lost("spec", below, &once) {
-        assert!(false, "{lost} was taken away");
+        panic!("{lost} was taken away");
     }
     let touched = overlay::touched(above, &once);
     assert_eq!(merged(&once, &touched), once, "what an overlay touches is not what it made");

@@ -72,5 +72,5 @@ fn holds(annotation: Option<&str>, spec: Option<&str>, status: &WorkspaceStatus,
     assert_eq!(restart::requested(annotation, spec, &served, now).pending, None, "it would be served twice");
     let later = now + TOLERANCE;
     let waited_for = restart::requested(annotation, spec, &served, later).pending;
-    assert!(waited_for.is_none() || waited_for.is_some_and(|time| time.0 > now), "{waited_for:?} was masked");
+    assert!(waited_for.is_none_or(|time| time.0 > now), "{waited_for:?} was masked");
 }

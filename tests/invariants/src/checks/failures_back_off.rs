@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn told(count: i64, wait: Option<i64>) -> Story {
-        let next = wait.map(|wait| second(wait));
+        let next = wait.map(second);
         let failures = json!({"consecutive": count, "nextStartTime": next, "last": {"incarnation": 1, "time": second(0)}});
         Story::new()
             .put(workspace("x", json!({})))
