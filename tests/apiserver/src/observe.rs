@@ -38,7 +38,7 @@ type Observer = dyn Fn(&Observed) + Send + Sync;
 /// Who is told.
 #[derive(Clone, Default)]
 pub(crate) struct Observers {
-    observers: Vec<Arc<Observer>>,
+    listeners: Vec<Arc<Observer>>,
     calls: u64,
     /// The newest revision they know.
     told: u64,
@@ -48,7 +48,7 @@ pub(crate) struct Observers {
 
 impl fmt::Debug for Observers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} observers", self.observers.len())
+        write!(f, "{} observers", self.listeners.len())
     }
 }
 
@@ -56,14 +56,14 @@ impl State {
     fn tell(&self, what: Happening) {
         let client = self.observers.client.clone();
         let observed = Observed { at: self.time(), client, what };
-        for observer in &self.observers.observers {
+        for observer in &self.observers.listeners {
             observer(&observed);
         }
     }
 
     /// Tells of all changes that were not told of yet.
     pub(crate) fn tell_changes(&mut self) {
-        if self.observers.observers.is_empty() {
+        if self.observers.listeners.is_empty() {
             return;
         }
         let since = std::mem::replace(&mut self.observers.told, self.store.revision());
@@ -83,7 +83,7 @@ impl State {
         serve: impl FnOnce(&mut Self) -> T,
         code: impl FnOnce(&T) -> u16,
     ) -> T {
-        if self.observers.observers.is_empty() {
+        if self.observers.listeners.is_empty() {
             return serve(self);
         }
         self.observers.calls += 1;
@@ -112,7 +112,7 @@ impl ApiServer {
                 observer(&Observed { at, client: None, what });
             }
             state.observers.told = state.store.revision();
-            state.observers.observers.push(Arc::new(observer));
+            state.observers.listeners.push(Arc::new(observer));
         });
     }
 }

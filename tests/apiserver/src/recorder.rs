@@ -149,7 +149,9 @@ impl Log {
         entries.requests.push((id, request.clone()));
         let listeners = entries.listeners.clone();
         drop(entries);
-        listeners.iter().for_each(|listener| listener(id, &request));
+        for listener in listeners {
+            listener(id, &request);
+        }
         (id, request)
     }
 
@@ -161,7 +163,9 @@ impl Log {
         }
         let listeners = entries.listeners.clone();
         drop(entries);
-        listeners.iter().for_each(|listener| listener(id, &request));
+        for listener in listeners {
+            listener(id, &request);
+        }
     }
 }
 

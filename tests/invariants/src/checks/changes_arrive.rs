@@ -87,7 +87,7 @@ fn differs(
 }
 
 /// What the main container has to say, by its field; null where it does not matter.
-fn wanted<'a>(objects: &Objects<'_>, workspace: Workspace<'a>) -> Vec<(&'static str, Value)> {
+fn wanted(objects: &Objects<'_>, workspace: Workspace<'_>) -> Vec<(&'static str, Value)> {
     let spec = workspace.spec();
     let image = match &spec["image"] {
         Value::Null => class(objects, workspace)

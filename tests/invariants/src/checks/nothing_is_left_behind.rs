@@ -48,17 +48,15 @@ fn is_left(objects: &Objects<'_>, kind: &str, child: Object<'_>) -> bool {
         return false;
     }
     let lives = |name: &str, uid: &str| objects.workspace(child.namespace(), name, uid).is_some();
-    match child.owner() {
-        Some(owner) => !lives(owner.text("/name"), owner.text("/uid")),
-        // It is nobody's before its Pod exists.
-        None => {
-            let name = child.label(names::WORKSPACE);
-            kind == "NetworkPolicy"
-                && child.label(names::MANAGED_BY) == names::MANAGED_BY_VALUE
-                && !name.is_empty()
-                && objects.get("Workspace", child.namespace(), name).is_none()
-        }
+    if let Some(owner) = child.owner() {
+        return !lives(owner.text("/name"), owner.text("/uid"));
     }
+    // It is nobody's before its Pod exists.
+    let name = child.label(names::WORKSPACE);
+    kind == "NetworkPolicy"
+        && child.label(names::MANAGED_BY) == names::MANAGED_BY_VALUE
+        && !name.is_empty()
+        && objects.get("Workspace", child.namespace(), name).is_none()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{History, Invariant, Violation, What, calls::Calls, violation::Violations};
+use crate::{History, Invariant, Violation, What, calls::Calls, object::Start, violation::Violations};
 
 pub(crate) fn check(history: &History) -> Vec<Violation> {
     let mut violations = Violations::of(Invariant::I1);
@@ -18,7 +18,7 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
                 .starts()
                 .filter(|other| other.kind == "Pod" && other.object.namespace() == start.object.namespace())
                 .filter(|other| other.workspace_name() == start.workspace_name())
-                .map(|other| other.shown())
+                .map(Start::shown)
                 .collect();
             for other in others {
                 violations.push(event.at, format!("{} appeared while {other} existed", start.shown()));
