@@ -12,7 +12,10 @@ use kube::{
 };
 use tokio::task::AbortHandle;
 
-use super::stages::{LINGER, LINGER_MS};
+use super::{
+    NAMES,
+    stages::{LINGER, LINGER_MS},
+};
 
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 
@@ -38,11 +41,17 @@ async fn reap(pods: Api<Pod>) {
     let mut ended = BTreeSet::new();
     while let Some(event) = events.next().await {
         let Ok(pod) = event else { continue };
-        let Some(uid) = pod.uid().filter(|_| pod.metadata.deletion_timestamp.is_some()) else { continue };
+        let Some(uid) = pod.uid().filter(|_| is_ending_here(&pod)) else { continue };
         if ended.insert(uid.clone()) {
             tokio::spawn(end(pods.clone(), pod, uid));
         }
     }
+}
+
+/// Whether it ends, on a node that there is.
+fn is_ending_here(pod: &Pod) -> bool {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    pod.metadata.deletion_timestamp.is_some() && node.is_some_and(|node| NAMES.contains(&node))
 }
 
 async fn end(pods: Api<Pod>, pod: Pod, uid: String) {
