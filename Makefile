@@ -67,6 +67,13 @@ campaign: ## Every scenario with every fault at every write, on a real API serve
 	@cargo test --quiet --test campaign -- --all --report docs/results/campaign.md || { $(TEST_CLUSTER) down; exit 1; }
 	@$(TEST_CLUSTER) down
 
+.PHONY: load-faults
+load-faults: ## Let a cluster fail around 1,000 workspaces; WORKSPACES=100 for fewer
+	@cargo build --quiet --package test-cluster
+	@$(TEST_CLUSTER) up --node fake
+	@cargo bench --quiet --bench load_faults -- --workspaces $(or $(WORKSPACES),1000) || { $(TEST_CLUSTER) down; exit 1; }
+	@$(TEST_CLUSTER) down
+
 .PHONY: demo
 demo: ## Show a workspace's life with the commands a person would type
 	@cargo build --quiet --bin workspace-operator --example demo

@@ -97,6 +97,7 @@ fn main() -> ExitCode {
 
 async fn measure(operator: &tokio::runtime::Handle, programs: u32, interval: u32, seconds: u32) -> ExitCode {
     let mut world = World::in_memory_without_operator().await;
+    world.recorder.stop();
     world.settings.heartbeat = Duration::from_secs(interval.into());
     {
         let _on = operator.enter();

@@ -39,6 +39,7 @@ struct Arguments {
 async fn main() -> ExitCode {
     let Arguments { workspaces, bench: _ } = Arguments::parse();
     let world = World::on_a_real_api_server_without_operator(NodeKind::Fake).await;
+    world.recorder.stop();
     let report = rollout_at_scale::roll(world, workspaces).await;
     println!("{report}");
     let (most, width) = (report.most_down(), report.width);

@@ -9,7 +9,7 @@ pub mod pod;
 pub mod status;
 pub mod workspace;
 
-use crate::{api::names, situation::Refusal};
+use crate::{api::names, protection::Protection, situation::Refusal};
 use kube::api::{DeleteParams, PatchParams, PostParams, Preconditions};
 
 /// What came of asking for a child.
@@ -33,8 +33,9 @@ fn patch() -> PatchParams {
 
 /// Deletes the object with this UID and no other that took its name since.
 fn exactly(uid: &str) -> DeleteParams {
+    let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
     DeleteParams {
-        preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+        preconditions: Protection::UidPrecondition.holds().then_some(preconditions),
         ..DeleteParams::background()
     }
 }

@@ -40,9 +40,8 @@ use self::wakes::{all_in, but_for_status, by_label, users_of_class};
 
 type Guarded = DeserializeGuard<Workspace>;
 
-/// First and longest delay after a failed pass.
+/// The first delay after a failed pass.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_mins(5);
 /// The delay after a conflict: the cache needs a moment to catch up.
 const CONFLICT: Duration = Duration::from_millis(50);
 /// More conflicts in a row than chance brings: something is wrong, and haste does not mend it.
@@ -313,7 +312,7 @@ async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> 
     memory.conflicts = if memory.is_stale { memory.conflicts.saturating_add(1) } else { 0 };
     memory.retry = match &result {
         Err(error) if error.retry() == Class::BackOff || memory.conflicts > MOST_CONFLICTS => {
-            Some(retry(&memory, wish, &ctx))
+            Some(retry(error, &memory, wish, &ctx))
         }
         _ => None,
     };
@@ -333,10 +332,10 @@ fn remaining(memory: &Memory, wish: &Wish, ctx: &Context) -> Option<Duration> {
     Some(until(ctx, retry.not_before))
 }
 
-fn retry(memory: &Memory, wish: Wish, ctx: &Context) -> Retry {
+fn retry(error: &Error, memory: &Memory, wish: Wish, ctx: &Context) -> Retry {
     let same = memory.retry.as_ref().filter(|retry| retry.wish == wish);
     let tries = same.map_or(1, |retry| retry.tries.saturating_add(1));
-    let delay = backoff::delay(tries, FIRST_RETRY, LONGEST_RETRY, ctx.jitter());
+    let delay = backoff::delay(tries, FIRST_RETRY, error.longest_delay(), ctx.jitter());
     Retry { tries, not_before: after(ctx.now(), delay), wish }
 }
 

@@ -46,6 +46,7 @@ use crate::{
     failure::{self, whole_seconds},
     health::{Cause, Health},
     heartbeats::Silence,
+    protection::Protection,
     resolve::{Blocked, Run},
     rollout::{self, Asker},
     situation::{PodFacts, PodState, Situation, Turn, Verdict, VolumeState},
@@ -92,7 +93,7 @@ fn is_suspended(s: &Situation) -> bool {
 /// First the record, then the deletion: a crash between the two leaves a stop that is known to be one.
 fn stop(s: &Situation, pod: &PodFacts, cause: StopCause, message: String) -> Step {
     let recorded = s.status.last_stop.as_ref().is_some_and(|stop| stop.incarnation == pod.number);
-    if recorded {
+    if recorded || !Protection::RecordedStop.holds() {
         return Step::Delete { uid: pod.view.uid().to_owned() };
     }
     Step::RecordStop(Stop { incarnation: pod.number, cause, message })

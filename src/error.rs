@@ -34,6 +34,13 @@ pub enum Error {
     Restless { name: String },
 }
 
+/// The longest delay after a failed pass.
+const LONGEST: Duration = Duration::from_mins(5);
+/// The same where the API server can't be reached or fails: that is over for all at once, and nobody should be late.
+const LONGEST_AWAY: Duration = Duration::from_secs(30);
+/// The same where it had too many requests: it says itself after how many seconds to come back, and those are few.
+const LONGEST_THROTTLED: Duration = Duration::from_secs(10);
+
 /// When to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
@@ -58,6 +65,7 @@ impl Error {
     /// A stable word for logs and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Call { .. } if self.is_throttled() => "Throttled",
             Self::Call { .. } => "CallFailed",
             Self::Conflict { .. } => "Conflict",
             Self::TimedOut { .. } => "TimedOut",
@@ -74,5 +82,52 @@ impl Error {
                 Retry::BackOff
             }
         }
+    }
+
+    /// How long a delay may grow. What ails one object keeps; what ails the API server ends for all objects at a time.
+    pub fn longest_delay(&self) -> Duration {
+        match self {
+            Self::Call { .. } if self.is_throttled() => LONGEST_THROTTLED,
+            Self::Call { source, .. } if !is_about_the_object(source) => LONGEST_AWAY,
+            Self::Call { .. }
+            | Self::Conflict { .. }
+            | Self::TimedOut { .. }
+            | Self::Unseen { .. }
+            | Self::Restless { .. } => LONGEST,
+        }
+    }
+
+    fn is_throttled(&self) -> bool {
+        matches!(self, Self::Call { source, .. } if matches!(&**source, kube::Error::Api(status) if status.code == 429))
+    }
+}
+
+fn is_about_the_object(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code < 500,
+        kube::Error::HyperError(_) | kube::Error::Service(_) => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn answered(code: u16) -> Error {
+        let status = Status { code, ..Status::failure("no", "No") };
+        Error::call("create", "Pod", "x")(kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn what_ails_the_api_server_delays_nobody_for_minutes() {
+        assert_eq!(answered(429).longest_delay(), LONGEST_THROTTLED);
+        assert_eq!(answered(503).longest_delay(), LONGEST_AWAY);
+        let unreachable = kube::Error::Service("connection refused".into());
+        assert_eq!(Error::call("get", "Pod", "x")(unreachable).longest_delay(), LONGEST_AWAY);
+        assert_eq!(answered(403).longest_delay(), LONGEST);
+        assert_eq!((answered(429).reason(), answered(403).reason()), ("Throttled", "CallFailed"));
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     },
     backoff::{self, Jitter},
     health::Cause,
+    protection::Protection,
 };
 
 /// How long an incarnation must have been Ready for its loss to count as the first.
@@ -28,7 +29,8 @@ pub fn count(
     now: Timestamp,
 ) -> Failures {
     let forgiven = was_ready_long(ready_since, now);
-    let before = status.failures.as_ref().filter(|_| !forgiven).map_or(0, |failures| failures.consecutive);
+    let counted = status.failures.as_ref().filter(|_| !forgiven && Protection::BackoffInStatus.holds());
+    let before = counted.map_or(0, |failures| failures.consecutive);
     let consecutive = before.saturating_add(1);
     let delay = match u32::try_from(consecutive).unwrap_or(1) {
         0 | 1 => Duration::ZERO,

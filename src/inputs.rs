@@ -14,6 +14,7 @@ use crate::{
         class::{Backend, PodSecurity},
         workspace::Storage,
     },
+    protection::Protection,
     references::{ReferencesHash, hex},
 };
 
@@ -88,6 +89,7 @@ impl Inputs {
         let fields = fields(spec)
             .into_iter()
             .chain(class.fields())
+            .chain((!Protection::HashOverInputs.holds()).then(|| ("everything", json!(spec))))
             .filter(|(_, value)| !is_empty(value))
             .map(|(name, value)| (name.to_owned(), hex(&Sha256::digest(value.to_string()), 8)))
             .collect();

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use crate::api::names;
+use crate::{api::names, protection::Protection};
 
 /// Whose a child of a workspace's name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,10 @@ pub fn ownership(child: &ObjectMeta, workspace: &str, uid: &str) -> Ownership {
         Ownership::Former
     } else if owners.is_empty() && label(child, names::WORKSPACE) == Some(workspace) {
         Ownership::Retained
-    } else {
+    } else if Protection::OwnershipCheck.holds() {
         Ownership::Foreign
+    } else {
+        Ownership::Ours
     }
 }
 

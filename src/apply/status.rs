@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use kube::{Client, ResourceExt, api::PostParams};
+use kube::{
+    Client, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
 use serde_json::json;
 
 use crate::{
     api::{Workspace, WorkspaceStatus, names},
     error::Error,
+    protection::Protection,
     status::is_worth_writing,
 };
 
@@ -31,20 +35,25 @@ pub async fn publish(
             "name": name,
             "namespace": workspace.namespace(),
             "uid": workspace.uid(),
-            "resourceVersion": workspace.resource_version(),
+            "resourceVersion": workspace.resource_version().filter(|_| Protection::ConditionalClaim.holds()),
         },
         "spec": {},
         "status": next,
     });
     let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..Default::default() };
-    let body =
-        serde_json::to_vec(&body).map_err(|error| call("write status of")(kube::Error::SerdeError(error)))?;
     let request = kube::core::Request::new(<Workspace as kube::Resource>::url_path(
         &(),
         workspace.namespace().as_deref(),
-    ))
-    .replace_subresource("status", &name, &params, body)
-    .map_err(|error| call("write status of")(kube::Error::BuildRequest(error)))?;
+    ));
+    let request = if Protection::ConditionalClaim.holds() {
+        let body = serde_json::to_vec(&body)
+            .map_err(|error| call("write status of")(kube::Error::SerdeError(error)))?;
+        request.replace_subresource("status", &name, &params, body)
+    } else {
+        // The server itself takes no PUT without a version.
+        request.patch_subresource("status", &name, &PatchParams::default(), &Patch::Merge(&body))
+    };
+    let request = request.map_err(|error| call("write status of")(kube::Error::BuildRequest(error)))?;
     let mut written: Workspace = client.request(request).await.map_err(call("write status of"))?;
     written.metadata.managed_fields = None;
     Ok(Some(Arc::new(written)))

@@ -15,6 +15,7 @@ use crate::{
     health::{self, Health},
     heartbeats::{Doing, Pulse, Speaker},
     memory::Memory,
+    protection::Protection,
     registration::{Registration, connect},
     resize::{self, Resize},
     situation::{PodFacts, PodState, Situation},
@@ -54,10 +55,15 @@ pub async fn read_pod(
     let mut found = PodState::Gone;
     for backend in to_read(situation) {
         let name = backend.object_name(&owner.name);
-        let live = incarnation::read(&ctx.client, &owner.namespace, backend, &name).await;
-        if let Some(pod) = live.map_err(Error::call("get", backend.kind(), &name))? {
+        let there = if Protection::LiveGoneCheck.holds() {
+            let live = incarnation::read(&ctx.client, &owner.namespace, backend, &name).await;
+            live.map_err(Error::call("get", backend.kind(), &name))?.map(Arc::new)
+        } else {
+            ctx.stores.incarnation(backend, &owner.namespace, &owner.name)
+        };
+        if let Some(pod) = there {
             // Somebody else's object of that name: ours is gone, and making it will say so.
-            found = first_to_go(found, state(ctx, owner, situation, memory, Arc::new(pod)).await?);
+            found = first_to_go(found, state(ctx, owner, situation, memory, pod).await?);
         }
     }
     Ok(found)

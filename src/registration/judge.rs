@@ -3,6 +3,7 @@
 use crate::{
     api::{IncarnationNumber, Workspace, class::Backend, names},
     claim::number_of_pod,
+    protection::Protection,
     resolve::{Run, suspension},
     view::{Labels, Ownership, PodView, annotation, ownership},
 };
@@ -60,7 +61,7 @@ pub fn incarnation(
         return Err(Objection::Stale);
     }
     let claimed = claimed.map(|incarnation| incarnation.number).unwrap_or_default();
-    if number < claimed {
+    if number < claimed && Protection::StaleReportRejection.holds() {
         return Err(Objection::Stale);
     }
     if number > claimed {

@@ -1,11 +1,10 @@
 //! What must hold in every run besides its end.
 
-use std::{
-    collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::collections::BTreeMap;
 
-use crate::{panics, world::World};
+use test_invariants::check;
+
+use crate::world::World;
 
 use super::{operators::Ends, run::Observed, wire::Plan};
 
@@ -19,19 +18,16 @@ pub fn started(world: &World) -> BTreeMap<&'static str, usize> {
 
 /// What went wrong on the way, compared with the run without a fault.
 pub fn broken(world: &World, ends: &Ends, expected: Option<&Observed>, plan: Option<&Plan>) -> Vec<String> {
-    let mut broken = Vec::new();
-    for name in WORKSPACES {
-        let one_at_a_time = || world.pods.assert_one_at_a_time(name);
-        if catch_unwind(AssertUnwindSafe(one_at_a_time)).is_err() {
-            broken.push(format!("I1: {}", panics::take()));
-        }
-    }
+    let violations = check(&world.recorder.history());
+    // They are told here, and not once more when the world ends.
+    world.recorder.stop();
+    let mut broken: Vec<String> = violations.iter().map(ToString::to_string).collect();
     if let Some(expected) = expected {
         for (name, number) in started(world) {
             let least = expected.started[name];
             let most = least + plan.map_or(0, |plan| plan.fault.explained_starts(&plan.point.write));
             if !(least..=most).contains(&number) {
-                broken.push(format!("I9, I17: {name} had {number} Pods instead of {least}"));
+                broken.push(format!("{name} had {number} Pods instead of {least}"));
             }
         }
     }

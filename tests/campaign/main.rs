@@ -25,6 +25,7 @@ mod watched;
 mod wire;
 
 #[path = "../scenarios/pod_history.rs"]
+#[allow(dead_code, reason = "scenarios use all of it")]
 mod pod_history;
 #[path = "../scenarios/program.rs"]
 #[allow(dead_code, reason = "scenarios use all of it")]
@@ -43,6 +44,7 @@ use std::{
 use clap::Parser;
 use jiff::Timestamp;
 use test_cluster::{Cluster, NodeKind};
+use workspace_operator::protection::Protection;
 
 use crate::{
     fault::Fault,
@@ -68,6 +70,9 @@ struct Arguments {
     /// Which slice to run, by number; today's unless said
     #[arg(long, env = "CAMPAIGN_SLICE")]
     slice: Option<usize>,
+    /// A protection to do without, to see that the campaign notices
+    #[arg(long, value_parser = protection)]
+    without: Option<Protection>,
     /// How many run at a time
     #[arg(long, default_value_t = 12, env = "CAMPAIGN_JOBS")]
     jobs: usize,
@@ -82,6 +87,11 @@ struct Arguments {
     nocapture: bool,
 }
 
+fn protection(name: &str) -> Result<Protection, String> {
+    let known = Protection::ALL.into_iter().find(|protection| format!("{protection:?}") == name);
+    known.ok_or_else(|| format!("one of {:?}", Protection::ALL))
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let begin = Timestamp::now();
@@ -93,7 +103,7 @@ fn main() -> ExitCode {
     panics::keep();
     let cluster = bring_up();
     let Some(references) = record(&cluster, &wanted, arguments.jobs) else { return ExitCode::FAILURE };
-    let cases = choose(cases(&references), &arguments);
+    let cases = choose(cases(&references, arguments.without), &arguments);
     if arguments.list {
         for (case, _) in &cases {
             println!("{case}");
@@ -126,7 +136,7 @@ fn main() -> ExitCode {
     let seconds = seconds_since(begin);
     println!("\n{}\n{} in {seconds} s", tally.table(), tally.summary());
     if let Some(path) = &arguments.report {
-        fs::write(path, report(&tally, begin, seconds)).unwrap();
+        fs::write(path, report(&tally, begin, seconds, &command(&arguments))).unwrap();
     }
     if tally.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -160,10 +170,12 @@ fn record(
     wanted: &[&'static Scenario],
     jobs: usize,
 ) -> Option<Vec<(&'static Scenario, Observed)>> {
-    let first = parallel::map(wanted, jobs, |scenario| Case { scenario, plan: None }.run(cluster, None));
+    let first = parallel::map(wanted, jobs, |scenario| {
+        Case { scenario, plan: None, without: None }.run(cluster, None)
+    });
     let second = parallel::map(&wanted.iter().zip(first).collect::<Vec<_>>(), jobs, |(scenario, first)| {
         let first = first.as_ref().map_err(Clone::clone)?;
-        let second = Case { scenario, plan: None }.run(cluster, Some(first))?;
+        let second = Case { scenario, plan: None, without: None }.run(cluster, Some(first))?;
         let mut both = first.clone();
         both.points.extend(second.points);
         both.kinds.extend(second.kinds);
@@ -188,15 +200,20 @@ fn record(
 }
 
 /// Every fault at every write.
-fn cases<'a>(references: &'a [(&'static Scenario, Observed)]) -> Vec<(Case, &'a Observed)> {
-    let of_scenario = |(scenario, observed): &'a (&'static Scenario, Observed)| {
-        observed.points.iter().flat_map(move |point| {
-            Fault::at(&point.write, &observed.kinds).into_iter().map(move |fault| {
-                (Case { scenario, plan: Some(Plan { point: point.clone(), fault }) }, observed)
-            })
-        })
-    };
-    references.iter().flat_map(of_scenario).collect()
+fn cases<'a>(
+    references: &'a [(&'static Scenario, Observed)],
+    without: Option<Protection>,
+) -> Vec<(Case, &'a Observed)> {
+    let mut cases = Vec::new();
+    for (scenario, observed) in references {
+        for point in &observed.points {
+            for fault in Fault::at(&point.write, &observed.kinds) {
+                let plan = Some(Plan { point: point.clone(), fault });
+                cases.push((Case { scenario, plan, without }, observed));
+            }
+        }
+    }
+    cases
 }
 
 fn choose<'a>(cases: Vec<(Case, &'a Observed)>, arguments: &Arguments) -> Vec<(Case, &'a Observed)> {
@@ -210,10 +227,14 @@ fn choose<'a>(cases: Vec<(Case, &'a Observed)>, arguments: &Arguments) -> Vec<(C
     if arguments.all {
         return cases;
     }
-    let day = usize::try_from(Timestamp::now().as_second() / SECONDS_A_DAY).unwrap_or_default();
-    let slice = arguments.slice.unwrap_or(day) % SLICES;
+    let slice = slice(arguments);
     println!("slice {slice} of {SLICES}, of {} runs; again: CAMPAIGN_SLICE={slice}", cases.len());
     cases.into_iter().enumerate().filter(|(at, _)| at % SLICES == slice).map(|(_, case)| case).collect()
+}
+
+fn slice(arguments: &Arguments) -> usize {
+    let day = usize::try_from(Timestamp::now().as_second() / SECONDS_A_DAY).unwrap_or_default();
+    arguments.slice.unwrap_or(day) % SLICES
 }
 
 fn judge(case: &Case, cluster: &Cluster, expected: &Observed) -> Outcome {
@@ -228,13 +249,23 @@ fn seconds_since(begin: Timestamp) -> i64 {
     Timestamp::now().duration_since(begin).as_secs()
 }
 
-fn report(tally: &Tally, begin: Timestamp, seconds: i64) -> String {
+/// What makes the same runs again.
+fn command(arguments: &Arguments) -> String {
+    if !arguments.names.is_empty() {
+        return format!("cargo test --test campaign -- {}", arguments.names.join(" "));
+    }
+    if arguments.all {
+        return "make campaign".to_owned();
+    }
+    format!("CAMPAIGN_SLICE={} cargo test --test campaign", slice(arguments))
+}
+
+fn report(tally: &Tally, begin: Timestamp, seconds: i64, command: &str) -> String {
     let date = begin.strftime("%Y-%m-%d");
     let version = env!("CARGO_PKG_VERSION");
     format!(
-        "# Fault campaign\n\n{}, `make campaign`, {seconds} s, workspace-operator {version}: {}.\n\n\
+        "# Fault campaign\n\n{date}, `{command}`, {seconds} s, workspace-operator {version}: {}.\n\n\
          Each cell: runs / failures, and in brackets in how many runs the write never came.\n\n{}",
-        date,
         tally.summary(),
         tally.table()
     )

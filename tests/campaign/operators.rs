@@ -6,6 +6,7 @@ use std::{
 };
 
 use kube::{Config, client::ClientBuilder};
+use test_apiserver::recorder::{Log, RecordLayer};
 use tokio_util::sync::CancellationToken;
 use workspace_operator::run::{self, Options};
 
@@ -29,11 +30,13 @@ impl Ends {
     }
 }
 
-/// Runs operators by this wire, for ever.
-pub async fn keep(config: Config, options: Options, wire: Wire, ends: Ends) {
+/// Runs operators by this wire, for ever. What reaches the API server is in `log`.
+pub async fn keep(config: Config, options: Options, wire: Wire, log: Log, ends: Ends) {
+    let record = RecordLayer::adding_to(&log);
     loop {
         let end = CancellationToken::new();
-        let client = ClientBuilder::try_from(config.clone()).unwrap().with_layer(&wire.of(&end)).build();
+        let client = ClientBuilder::try_from(config.clone()).unwrap();
+        let client = client.with_layer(&record).with_layer(&wire.of(&end)).build();
         let mut running = tokio::spawn(run::run(client, options.clone(), CancellationToken::new()));
         tokio::select! {
             () = end.cancelled() => {

@@ -8,11 +8,16 @@ use std::{
 };
 
 use futures::FutureExt;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 use test_cluster::{Cluster, NodeKind};
+use test_invariants::What;
 use tokio::time::Instant;
-use workspace_operator::api::{Workspace, names};
+use workspace_operator::{
+    api::{Workspace, names},
+    protection::{Protection, Without},
+};
 
 use crate::{panics, world::World};
 
@@ -33,6 +38,8 @@ const LIMIT: Duration = Duration::from_mins(1);
 pub struct Case {
     pub scenario: &'static Scenario,
     pub plan: Option<Plan>,
+    /// A protection that its operators do without.
+    pub without: Option<Protection>,
 }
 
 impl fmt::Display for Case {
@@ -60,6 +67,8 @@ pub struct Observed {
 impl Case {
     /// Runs it to its end, which has to be the `expected` one; or tells what is wrong, line by line.
     pub fn run(&self, cluster: &Cluster, expected: Option<&Observed>) -> Result<Observed, Vec<String>> {
+        // The runtime is this thread, and so is all that does without it.
+        let _off = self.without.map(Without::the);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let running = AssertUnwindSafe(|| runtime.block_on(self.act(cluster, expected)));
         let result = catch_unwind(running).unwrap_or_else(|_| Err(vec![panics::take()]));
@@ -75,7 +84,8 @@ impl Case {
         let wire = Wire::new(&world.namespace, self.plan.clone());
         let ends = Ends::default();
         let options = world.options(world.registration.clone());
-        let operators = operators::keep(cluster.config(), options, wire.clone(), ends.clone());
+        let operators =
+            operators::keep(cluster.config(), options, wire.clone(), world.log.clone(), ends.clone());
         let operators = tokio::spawn(operators);
 
         let acted = AssertUnwindSafe((self.scenario.acts)(&world)).catch_unwind().await;
@@ -85,6 +95,7 @@ impl Case {
             wrong.push(panics::take());
         } else {
             end = settle(&world, &wire, expected).await;
+            world.recorder.note(Timestamp::now(), What::Settled);
             wrong.extend(expected.into_iter().flat_map(|expected| end.difference(&expected.end)));
         }
         wrong.extend(checks::broken(&world, &ends, expected, self.plan.as_ref()));

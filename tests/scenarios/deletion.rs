@@ -87,7 +87,6 @@ async fn a_workspace_deleted_and_created_at_once_becomes_ready_under_its_new_own
     assert_eq!(service.owner_references()[0].uid, new.uid().unwrap());
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 2);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn a_new_workspace_waits_for_the_pod_of_the_former(world: World) {
@@ -102,7 +101,6 @@ async fn a_new_workspace_waits_for_the_pod_of_the_former(world: World) {
     assert_eq!(owner(&world.pod("x").await.unwrap()), new.uid());
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 2);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn a_retained_volume_is_taken_up_again(world: World) {
@@ -153,7 +151,6 @@ async fn a_new_workspace_waits_for_the_volume_of_the_former_to_go(world: World) 
     assert_ne!(new.uid(), former.uid(), "what was to be deleted is not taken up");
     assert_eq!(new.owner_references()[0].uid, ready.uid().unwrap());
     world.quiet().await;
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn what_a_finalizer_keeps_loses_its_pod_and_gets_no_new_one(world: World) {

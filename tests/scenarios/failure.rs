@@ -42,7 +42,6 @@ async fn a_pod_that_somebody_deletes_is_replaced_at_once(world: World) {
     assert_eq!(failures.last.unwrap().reason, "PodDeleted");
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 2);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn an_evicted_pod_is_replaced_at_once(world: World) {
@@ -57,7 +56,6 @@ async fn an_evicted_pod_is_replaced_at_once(world: World) {
         let failures = failures(&world.ready_at(name, 2).await);
         assert_eq!((failures.consecutive, failures.next_start_time), (1, None));
         assert_eq!(failures.last.unwrap().reason, reason);
-        world.pods.assert_one_at_a_time(name);
     }
 }
 
@@ -86,7 +84,6 @@ async fn a_back_off_ends_with_a_start(world: World) {
     let healed = world.ready_at("x", 3).await;
     assert_eq!(failures(&healed).consecutive, 2, "that it goes on by itself forgives nothing");
     assert_eq!(world.pods.started("x"), 3);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn new_intent_ends_a_back_off_and_counts_from_zero(world: World) {
@@ -103,7 +100,6 @@ async fn new_intent_ends_a_back_off_and_counts_from_zero(world: World) {
     world.change("x", json!({"env": [{"name": "A", "value": "1"}]})).await;
     let changed = world.ready_at("x", 5).await;
     assert_eq!(changed.status.unwrap().failures, None);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn a_crash_loop_is_explained_and_not_restarted(world: World) {
@@ -173,7 +169,6 @@ async fn an_image_that_was_never_there_is_explained_without_flapping(world: Worl
     world.change("x", json!({"image": IMAGE})).await;
     let healed = world.ready_at("x", 2).await;
     assert_eq!(healed.status.unwrap().failures, None);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn a_pod_without_a_node_is_explained(world: World) {

@@ -91,7 +91,6 @@ async fn a_native_sidecar_runs_beside_the_program(world: World) {
     );
     world.restart("x").await;
     world.ready_at("x", 2).await;
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn an_empty_overlay_changes_nothing_and_restarts_nobody(world: World) {
@@ -182,7 +181,6 @@ async fn a_changed_overlay_of_a_workspace_restarts_it_once(world: World) {
     }
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 3);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn a_changed_overlay_of_a_class_passes_its_gate_and_restarts_once(world: World) {

@@ -72,7 +72,7 @@ impl PodHistory {
         self.of(workspace).iter().filter(|event| matches!(event, Happened::Appeared { .. })).count()
     }
 
-    /// Fails if two Pods of `workspace` ever existed at once.
+    /// Fails if two Pods of `workspace` ever existed at once. Where a history is kept, the invariants say so.
     pub fn assert_one_at_a_time(&self, workspace: &str) {
         let mut living: Option<String> = None;
         for event in self.of(workspace) {

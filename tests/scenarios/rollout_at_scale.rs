@@ -220,7 +220,7 @@ impl<'a> Way<'a> {
         let new = self.availability.serving_with(NEW_IMAGE);
         assert!(new < self.count, "the pause came too late to show anything");
         self.availability.count();
-        self.world.quiet().await;
+        self.world.quiet_within(self.limit()).await;
         assert_eq!(self.availability.most_down(), 0, "paused means paused");
         assert_eq!(self.availability.serving_with(NEW_IMAGE), new);
         self.until_told("RolloutPaused", |status| {

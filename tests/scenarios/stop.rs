@@ -71,7 +71,6 @@ async fn a_stopped_workspace_starts_again_and_has_not_failed(world: World) {
     assert_eq!(status.last_stop, None);
     assert_ne!(status.incarnation.unwrap().pod_uid, before.pod_uid);
     assert_eq!(world.pods.started("x"), 2);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn a_workspace_can_be_stopped_at_every_stage_of_its_start(world: World) {
@@ -116,7 +115,6 @@ async fn a_start_while_still_stopping_waits_for_the_old_pod_and_has_not_failed(w
     assert_ne!(status.incarnation.unwrap().pod_uid, first);
     world.quiet().await;
     assert_eq!(world.pods.started("x"), 2);
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn a_workspace_created_stopped_has_all_conditions_and_no_child(world: World) {
@@ -144,7 +142,6 @@ async fn a_stop_ends_a_back_off_and_the_next_start_is_at_once(world: World) {
     world.change("x", json!({"image": IMAGE, "runState": "Running"})).await;
     let ready = world.ready("x").await;
     assert_eq!(ready.status.unwrap().failures, None, "new intent counts from zero");
-    world.pods.assert_one_at_a_time("x");
 }
 
 async fn a_stop_while_the_pod_is_being_made_leaves_no_pod(world: World) {

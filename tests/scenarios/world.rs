@@ -17,6 +17,7 @@ use test_apiserver::{
     recorder::{Log, RecordLayer, Request},
 };
 use test_cluster::{Cluster, Namespace, NodeKind};
+use test_invariants::{Invariant, Recorder, What, check};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use workspace_operator::{
@@ -67,6 +68,10 @@ pub struct World {
     pub pods: PodHistory,
     /// Every call of the operator.
     pub log: Log,
+    /// What happened, for the invariants. They are judged when the world ends.
+    pub recorder: Recorder,
+    /// Invariants that the scenario breaks on purpose.
+    waived: Vec<Invariant>,
     operator_client: Client,
     operator: Option<(CancellationToken, JoinHandle<Result<(), run::Error>>)>,
 }
@@ -83,6 +88,7 @@ impl World {
     #[allow(clippy::unused_async, reason = "called like its siblings on a real API server")]
     pub async fn in_memory_without_operator() -> Self {
         let server = ApiServer::new();
+        let recorder = Recorder::of(&server, |client| client.starts_with("operator"));
         let running = server.run();
         server.create_namespace("test");
         let operator = server.client_with(ClientOptions::named("operator"));
@@ -93,6 +99,7 @@ impl World {
             log,
             "test".to_owned(),
             Ground::Memory { server, operator, _running: running },
+            recorder,
         )
     }
 
@@ -122,10 +129,18 @@ impl World {
         config.default_retry = false;
         let impatient = Client::try_from(config).unwrap();
         let ground = Ground::Cluster { impatient, _namespace: namespace };
-        Self::new(client, counted, recorder.log(), name, ground)
+        let history = Recorder::of_cluster(&client, &name, &recorder.log()).await.unwrap();
+        Self::new(client, counted, recorder.log(), name, ground, history)
     }
 
-    fn new(client: Client, operator_client: Client, log: Log, namespace: String, ground: Ground) -> Self {
+    fn new(
+        client: Client,
+        operator_client: Client,
+        log: Log,
+        namespace: String,
+        ground: Ground,
+        recorder: Recorder,
+    ) -> Self {
         let settings = Settings {
             namespace: Some(namespace.clone()),
             // Classes are shared by all worlds of a cluster.
@@ -146,6 +161,8 @@ impl World {
             pods,
             operator_client,
             log,
+            recorder,
+            waived: Vec::new(),
             operator: None,
         }
     }
@@ -181,11 +198,27 @@ impl World {
 
     /// The same, with the port where programs reach it.
     pub fn start_replica(&self, registration: Registration) -> JoinHandle<Result<(), run::Error>> {
-        tokio::spawn(run::run(
-            self.operator_client.clone(),
-            self.options(registration),
-            CancellationToken::new(),
-        ))
+        self.start_replica_of(self.operator_client.clone(), registration)
+    }
+
+    /// The same with a client of its own.
+    pub fn start_replica_of(
+        &self,
+        client: Client,
+        registration: Registration,
+    ) -> JoinHandle<Result<(), run::Error>> {
+        tokio::spawn(run::run(client, self.options(registration), CancellationToken::new()))
+    }
+
+    /// Does without an invariant, which the scenario breaks on purpose.
+    pub fn waive(&mut self, invariant: Invariant) {
+        self.waived.push(invariant);
+    }
+
+    /// All has come to rest: what is so eventually has to be so now.
+    pub async fn settled(&self) {
+        self.quiet().await;
+        self.recorder.note(Timestamp::now(), What::Settled);
     }
 
     /// What an operator of this world is told.
@@ -379,9 +412,14 @@ impl World {
 
     /// Lets the operator do whatever it still wants to: until it asked for nothing for a while.
     pub async fn quiet(&self) {
+        self.quiet_within(LIMIT).await;
+    }
+
+    /// The same where there is much to do.
+    pub async fn quiet_within(&self, limit: Duration) {
         let mut calls = self.calls();
         let mut since = tokio::time::Instant::now();
-        let limit = since + LIMIT;
+        let limit = since + limit;
         while since.elapsed() < Duration::from_millis(750) {
             tokio::time::sleep(PACE).await;
             let now = self.calls();
@@ -412,6 +450,21 @@ impl World {
     /// Counts from here on.
     pub fn forget_writes(&self) {
         self.log.clear();
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let broken = check(&self.recorder.history());
+        let broken: Vec<String> = broken
+            .into_iter()
+            .filter(|violation| !self.waived.contains(&violation.invariant))
+            .map(|violation| violation.to_string())
+            .collect();
+        assert!(broken.is_empty(), "what must never happen did:\n{}", broken.join("\n"));
     }
 }
 

@@ -1,6 +1,7 @@
 //! A record of the requests a client made: of the in-memory server, and of a real one too.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -69,10 +70,19 @@ impl Request {
     }
 }
 
-#[derive(Debug, Default)]
+type Listener = dyn Fn(u64, &Request) + Send + Sync;
+
+#[derive(Default)]
 struct Entries {
     begun: u64,
     requests: Vec<(u64, Request)>,
+    listeners: Vec<Arc<Listener>>,
+}
+
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.requests).finish()
+    }
 }
 
 /// The requests made through a [`RecordLayer`], in the order they came. Clones share it.
@@ -127,18 +137,31 @@ impl Log {
         self.entries().requests.clear();
     }
 
-    fn begin(&self, request: Request) -> u64 {
+    /// Tells `listener` of every request by its number: when it is made and, with its code, when it is answered.
+    pub fn listen(&self, listener: impl Fn(u64, &Request) + Send + Sync + 'static) {
+        self.entries().listeners.push(Arc::new(listener));
+    }
+
+    fn begin(&self, request: Request) -> (u64, Request) {
         let mut entries = self.entries();
         entries.begun += 1;
         let id = entries.begun;
-        entries.requests.push((id, request));
-        id
+        entries.requests.push((id, request.clone()));
+        let listeners = entries.listeners.clone();
+        drop(entries);
+        listeners.iter().for_each(|listener| listener(id, &request));
+        (id, request)
     }
 
-    fn answer(&self, id: u64, code: u16) {
-        if let Some((_, request)) = self.entries().requests.iter_mut().rev().find(|(own, _)| *own == id) {
-            request.code = Some(code);
+    fn answer(&self, (id, mut request): (u64, Request), code: u16) {
+        request.code = Some(code);
+        let mut entries = self.entries();
+        if let Some((_, entry)) = entries.requests.iter_mut().rev().find(|(own, _)| *own == id) {
+            entry.code = Some(code);
         }
+        let listeners = entries.listeners.clone();
+        drop(entries);
+        listeners.iter().for_each(|listener| listener(id, &request));
     }
 }
 
@@ -153,6 +176,11 @@ impl RecordLayer {
     /// A layer with an own log.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A layer that adds to the log of others.
+    pub fn adding_to(log: &Log) -> Self {
+        Self { log: log.clone() }
     }
 
     /// What passed so far.
@@ -190,10 +218,12 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let entry = Request::of(&request, peek(&request).as_ref()).map(|entry| self.log.begin(entry));
+        let entry = Request::of(&request, peek(&request).as_ref());
         let log = self.log.clone();
         let answer = self.inner.call(request);
         Box::pin(async move {
+            // Now it is sent, and not before.
+            let entry = entry.map(|entry| log.begin(entry));
             let answer = answer.await;
             if let (Some(entry), Ok(response)) = (entry, &answer) {
                 log.answer(entry, response.status().as_u16());

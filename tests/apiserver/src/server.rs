@@ -128,6 +128,7 @@ impl ApiServer {
         let before = state.store.revision();
         let result = work(&mut state);
         if state.store.revision() != before {
+            state.tell_changes();
             state.watches.wake();
             self.0.changed.notify_one();
         }

@@ -41,6 +41,16 @@ enum Outcome {
     Watch(u64, Duration),
 }
 
+impl Outcome {
+    fn code(outcome: &Result<Self, Failure>) -> u16 {
+        match outcome {
+            Ok(Self::Object(code, _)) => code.as_u16(),
+            Ok(Self::Text(_) | Self::Watch(..)) => StatusCode::OK.as_u16(),
+            Err(failure) => failure.code,
+        }
+    }
+}
+
 /// A request for a resource that exists.
 struct Resource<'a> {
     kind: &'static Kind,
@@ -110,7 +120,7 @@ fn execute(server: &ApiServer, session: &Session, parts: &Parts, bytes: &Bytes, 
             let client = session.name.as_str();
             let resource = Resource { kind, target: &target, query: &query, parts, request, client, body };
             server.with(|state| {
-                let outcome = resource.answer(state);
+                let outcome = state.observed(client, request, |state| resource.answer(state), Outcome::code);
                 if let Ok(Outcome::Watch(id, _)) = outcome
                     && session.faults.is_frozen(request)
                 {

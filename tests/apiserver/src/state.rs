@@ -10,6 +10,7 @@ use crate::{
     controllers::Cluster,
     identity::Identities,
     object::{self, Key},
+    observe::Observers,
     store::Store,
     token::Signer,
     watch::Watches,
@@ -37,6 +38,7 @@ pub(crate) struct State {
     pub cluster: Cluster,
     /// The log texts of Pods: of the running container and of the one before.
     pub logs: HashMap<(Key, bool), String>,
+    pub observers: Observers,
 }
 
 impl State {
@@ -51,6 +53,7 @@ impl State {
             behaviour,
             cluster: Cluster::default(),
             logs: HashMap::new(),
+            observers: Observers::default(),
         }
     }
 

@@ -11,7 +11,8 @@ use crate::{
     component::Component,
     custom_resources,
     error::Error,
-    health,
+    etcd_snapshot::{self, EtcdSnapshot},
+    fake_node, health,
     images::{self, Image},
     layout::Layout,
     lock::Lock,
@@ -127,6 +128,37 @@ impl Cluster {
         let _lock = Lock::take(&self.layout).await?;
         setup.start(component).await?;
         setup.answering(component).await
+    }
+
+    /// Keeps what the cluster is now. It does not answer meanwhile.
+    pub async fn snapshot(&self) -> Result<EtcdSnapshot, Error> {
+        let setup = self.setup("copying its data")?;
+        self.stop(Component::ApiServer).await?;
+        self.stop(Component::Etcd).await?;
+        let snapshot = etcd_snapshot::take(&setup.layout)?;
+        self.start(Component::Etcd).await?;
+        self.start(Component::ApiServer).await?;
+        Ok(snapshot)
+    }
+
+    /// Makes the cluster what it was then. It does not answer meanwhile.
+    pub async fn restore(&self, snapshot: &EtcdSnapshot) -> Result<(), Error> {
+        let setup = self.setup("restoring its data")?;
+        self.stop(Component::ApiServer).await?;
+        self.stop(Component::Etcd).await?;
+        etcd_snapshot::restore(&setup, snapshot).await?;
+        self.start(Component::Etcd).await?;
+        self.start(Component::ApiServer).await
+    }
+
+    /// From here on a fake node is silent, as one whose machine is lost, until [`Cluster::return_node`].
+    pub async fn lose_node(&self, name: &str) -> Result<(), Error> {
+        fake_node::manage(&self.client()?, name, false).await
+    }
+
+    /// The fake node is heard again.
+    pub async fn return_node(&self, name: &str) -> Result<(), Error> {
+        fake_node::manage(&self.client()?, name, true).await
     }
 
     fn setup(&self, what: &'static str) -> Result<Setup, Error> {

@@ -45,3 +45,11 @@ pub(crate) async fn register(client: &Client) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Lets kwok speak for a node, or not.
+pub(crate) async fn manage(client: &Client, name: &str, is_managed: bool) -> Result<(), Error> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let patch = json!({ "metadata": { "labels": { "type": is_managed.then_some("kwok") } } });
+    let patched = nodes.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch)).await;
+    patched.map(drop).doing(|| format!("label node {name}"))
+}

@@ -12,6 +12,7 @@ mod component;
 mod custom_resources;
 mod digest;
 mod error;
+mod etcd_snapshot;
 mod fake_node;
 mod health;
 pub mod images;
@@ -38,6 +39,7 @@ pub use crate::{
     cluster::Cluster,
     component::Component,
     error::Error,
+    etcd_snapshot::EtcdSnapshot,
     images::Image,
     layout::Layout,
     namespace::{NODE_SELECTOR, Namespace},

@@ -32,6 +32,8 @@ pub enum What {
     Asked { question: u64, path: String, pod_uid: Option<String> },
     /// Its answer.
     Answered { question: u64, code: u16 },
+    /// From here on this workspace is in trouble, by its own fault or its recorder's doing.
+    Troubled { namespace: String, name: String },
     /// From here on nobody asks for anything, and nothing is disturbed.
     Calm,
     /// All has come to rest.
@@ -47,4 +49,23 @@ pub struct Change {
     pub before: Option<Arc<Value>>,
     /// The object after it; none for one that is gone.
     pub after: Option<Arc<Value>>,
+}
+
+/// The kinds whose changes tell something about workspaces.
+const RECORDED: [&str; 10] = [
+    "Workspace",
+    "WorkspaceClass",
+    "Namespace",
+    "Pod",
+    "PersistentVolumeClaim",
+    "Service",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "Secret",
+    "ConfigMap",
+];
+
+/// Whether changes of objects of this kind are written down.
+pub(crate) fn is_recorded(kind: &str) -> bool {
+    RECORDED.contains(&kind)
 }

@@ -22,8 +22,8 @@ pub(crate) const LINGER: &str = "/linger";
 pub(crate) const LINGER_MS: u32 = 3000;
 /// Whether its namespace is one that a test made: there the test's own process ends Pods.
 const IN_A_TEST: &str = r#".metadata.namespace | test("-[0-9a-f]{8}$")"#;
-/// Longer than any Pod lingers: what is left where that process has died.
-const LEFT_MS: u32 = 30_000;
+/// Long enough to meet nobody whom that process ends: what is left where it has died.
+const LEFT_MS: u32 = 120_000;
 const WAITING: &str = ".status.containerStatuses[0].state.waiting.reason";
 const RUNNING: &str = ".status.containerStatuses[0].state.running.startedAt";
 const GATES_MET: &str = r#". as $pod
