@@ -136,6 +136,7 @@ fn main() -> ExitCode {
     let seconds = seconds_since(begin);
     println!("\n{}\n{} in {seconds} s", tally.table(), tally.summary());
     if let Some(path) = &arguments.report {
+        path.parent().map_or(Ok(()), fs::create_dir_all).unwrap();
         fs::write(path, report(&tally, begin, seconds, &command(&arguments))).unwrap();
     }
     if tally.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
