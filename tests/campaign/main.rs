@@ -55,7 +55,7 @@ use crate::{
 };
 
 /// How many slices there are: so many that one takes about two minutes.
-const SLICES: usize = 17;
+const SLICES: usize = 60;
 /// After so many runs it says how far it is.
 const PROGRESS: usize = 50;
 const SECONDS_A_DAY: i64 = 86_400;
@@ -136,7 +136,8 @@ fn main() -> ExitCode {
     let seconds = seconds_since(begin);
     println!("\n{}\n{} in {seconds} s", tally.table(), tally.summary());
     if let Some(path) = &arguments.report {
-        fs::write(path, report(&tally, begin, seconds)).unwrap();
+        path.parent().map_or(Ok(()), fs::create_dir_all).unwrap();
+        fs::write(path, report(&tally, begin, seconds, &command(&arguments))).unwrap();
     }
     if tally.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -227,10 +228,14 @@ fn choose<'a>(cases: Vec<(Case, &'a Observed)>, arguments: &Arguments) -> Vec<(C
     if arguments.all {
         return cases;
     }
-    let day = usize::try_from(Timestamp::now().as_second() / SECONDS_A_DAY).unwrap_or_default();
-    let slice = arguments.slice.unwrap_or(day) % SLICES;
+    let slice = slice(arguments);
     println!("slice {slice} of {SLICES}, of {} runs; again: CAMPAIGN_SLICE={slice}", cases.len());
     cases.into_iter().enumerate().filter(|(at, _)| at % SLICES == slice).map(|(_, case)| case).collect()
+}
+
+fn slice(arguments: &Arguments) -> usize {
+    let day = usize::try_from(Timestamp::now().as_second() / SECONDS_A_DAY).unwrap_or_default();
+    arguments.slice.unwrap_or(day) % SLICES
 }
 
 fn judge(case: &Case, cluster: &Cluster, expected: &Observed) -> Outcome {
@@ -245,13 +250,23 @@ fn seconds_since(begin: Timestamp) -> i64 {
     Timestamp::now().duration_since(begin).as_secs()
 }
 
-fn report(tally: &Tally, begin: Timestamp, seconds: i64) -> String {
+/// What makes the same runs again.
+fn command(arguments: &Arguments) -> String {
+    if !arguments.names.is_empty() {
+        return format!("cargo test --test campaign -- {}", arguments.names.join(" "));
+    }
+    if arguments.all {
+        return "make campaign".to_owned();
+    }
+    format!("CAMPAIGN_SLICE={} cargo test --test campaign", slice(arguments))
+}
+
+fn report(tally: &Tally, begin: Timestamp, seconds: i64, command: &str) -> String {
     let date = begin.strftime("%Y-%m-%d");
     let version = env!("CARGO_PKG_VERSION");
     format!(
-        "# Fault campaign\n\n{}, `make campaign`, {seconds} s, workspace-operator {version}: {}.\n\n\
+        "# Fault campaign\n\n{date}, `{command}`, {seconds} s, workspace-operator {version}: {}.\n\n\
          Each cell: runs / failures, and in brackets in how many runs the write never came.\n\n{}",
-        date,
         tally.summary(),
         tally.table()
     )
