@@ -22,6 +22,7 @@ use crate::{
     memory::{Asked, Memory},
     references::hex,
     resolve::{Effective, effective::Image},
+    timers::earliest,
     view::{Ownership, PodView, annotation, ownership, pod::ContainerState},
 };
 
@@ -111,17 +112,21 @@ pub async fn check(
 }
 
 /// Removes what is left of a question that this process no longer asks. Another operator's is left to it, unless it
-/// is older than any answer takes.
-pub async fn tidy(ctx: &Context, owner: &Owner, memory: &mut Memory) -> Result<(), Error> {
+/// is older than any answer takes: tells when that is.
+pub async fn tidy(ctx: &Context, owner: &Owner, memory: &mut Memory) -> Result<Option<Timestamp>, Error> {
     let asked = memory.probe.take().map(|asked| asked.question);
+    let mut left_until = None;
     for probe in probes(ctx, owner) {
         let is_mine = asked.is_some() && annotation(&probe.metadata, names::QUESTION) == asked.as_deref();
         let made = probe.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0);
-        if is_mine || after(made, ctx.settings.image_check_timeout) <= ctx.now() {
+        let until = after(made, ctx.settings.image_check_timeout);
+        if is_mine || until <= ctx.now() {
             remove(ctx, owner, &probe).await?;
+        } else {
+            left_until = earliest(left_until, Some(until));
         }
     }
-    Ok(())
+    Ok(left_until)
 }
 
 /// This workspace's own probes that are not on their way out, the oldest first: of two operators that ask the same

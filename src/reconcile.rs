@@ -146,7 +146,7 @@ impl Pass<'_> {
         // What fails here must not keep status from telling the rest.
         let shape = rest::keep_in_shape(self.ctx, &self.owner, situation, &rest, self.memory).await;
         let tidied = match &situation.verdict {
-            Some(Verdict::Pending { .. }) => Ok(()),
+            Some(Verdict::Pending { .. }) => Ok(None),
             _ => image_check::tidy(self.ctx, &self.owner, self.memory).await,
         };
         if matches!(shape, Ok(Shape::LookAgain)) {
@@ -156,8 +156,9 @@ impl Pass<'_> {
         let step = Step::Rest(rest);
         let next = status::compute(situation, &step);
         self.write(next).await?;
-        shape.and(tidied)?;
-        Ok(timers::earliest(timers::next_visit(situation, &step), self.asked_again_at(situation)))
+        shape?;
+        let others = timers::earliest(tidied?, self.asked_again_at(situation));
+        Ok(timers::earliest(timers::next_visit(situation, &step), others))
     }
 
     /// When a refused change of the volume claim is asked about again.

@@ -9,7 +9,7 @@ use std::{
 use futures::StreamExt;
 use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
 use kube::{
-    ResourceExt,
+    Resource, ResourceExt,
     api::ListParams,
     runtime::{WatchStreamExt, watcher},
 };
@@ -31,6 +31,7 @@ scenarios!(
     an_answer_is_good_for_the_next_change_to_the_same_image,
     a_pod_that_does_not_serve_is_replaced_without_a_look,
     on_restart_a_changed_input_waits_for_the_next_restart,
+    a_question_of_an_operator_that_died_is_not_left_behind,
 );
 
 const OTHER: &str = "registry.test/other:1";
@@ -294,4 +295,26 @@ async fn a_pod_of_somebody_else_with_the_label_of_a_probe_is_left_alone(world: W
     world.ready_at("x", 2).await;
     world.quiet().await;
     assert_eq!(world.pod("theirs").await.and_then(|pod| pod.metadata.uid), theirs.metadata.uid);
+}
+
+/// Its write arrives when its successor has come to rest, and nothing else happens.
+async fn a_question_of_an_operator_that_died_is_not_left_behind(mut world: World) {
+    world.stop_operator().await;
+    // Longer than a second, to which the API server cuts the time when the Pod was made.
+    world.settings.image_check_timeout = Duration::from_secs(2);
+    world.start_operator();
+    world.create("x", json!({"image": IMAGE})).await;
+    let ready = world.ready("x").await;
+    world.quiet().await;
+    let late = json!({
+        "metadata": {
+            "name": "x-image-late",
+            "labels": {names::PROBE_FOR: "x"},
+            "annotations": {names::QUESTION: "another"},
+            "ownerReferences": [ready.controller_owner_ref(&()).unwrap()],
+        },
+        "spec": {"containers": [{"name": "main", "image": IMAGE}]},
+    });
+    world.apply::<Pod>(late).await;
+    no_probe_is_left(&world).await;
 }
