@@ -35,7 +35,7 @@ pub async fn publish(
             "name": name,
             "namespace": workspace.namespace(),
             "uid": workspace.uid(),
-            "resourceVersion": workspace.resource_version().filter(|_| Protection::ConditionalClaim.holds()),
+            "resourceVersion": workspace.resource_version(),
         },
         "spec": {},
         "status": next,
@@ -51,6 +51,7 @@ pub async fn publish(
         request.replace_subresource("status", &name, &params, body)
     } else {
         // The server itself takes no PUT without a version.
+        let body = json!({ "status": next });
         request.patch_subresource("status", &name, &PatchParams::default(), &Patch::Merge(&body))
     };
     let request = request.map_err(|error| call("write status of")(kube::Error::BuildRequest(error)))?;

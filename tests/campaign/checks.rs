@@ -18,10 +18,12 @@ pub fn started(world: &World) -> BTreeMap<&'static str, usize> {
 
 /// What went wrong on the way, compared with the run without a fault.
 pub fn broken(world: &World, ends: &Ends, expected: Option<&Observed>, plan: Option<&Plan>) -> Vec<String> {
+    let is_torn = world.recorder.is_torn();
     let violations = check(&world.recorder.history());
     // They are told here, and not once more when the world ends.
     world.recorder.stop();
     let mut broken: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    broken.extend(is_torn.then(|| "a watch broke, so nothing is known of the way".to_owned()));
     if let Some(expected) = expected {
         for (name, number) in started(world) {
             let least = expected.started[name];

@@ -233,6 +233,7 @@ async fn the_trouble_of_one_never_delays_another(mut world: World) {
         ("waits", json!({"image": IMAGE, "storage": {"existingClaim": "data"}}), Reason::ReferenceMissing),
     ];
     for (name, spec, _) in &troubles {
+        world.is_in_trouble(name);
         world.create(name, spec.clone()).await;
     }
     for (name, _, reason) in &troubles {
@@ -242,6 +243,7 @@ async fn the_trouble_of_one_never_delays_another(mut world: World) {
     world.ready("x").await;
     world.restart("x").await;
     world.ready_at("x", 2).await;
+    world.quiet().await;
     for (name, ..) in &troubles {
         assert!(
             is(&world.get(name).await, ConditionType::Ready, "False"),

@@ -1,5 +1,8 @@
 //! A program inside a Pod, as far as the operator hears it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -8,6 +11,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
@@ -22,6 +26,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 use serde_json::{Value, json};
+use test_invariants::{Recorder, What};
 use workspace_operator::api::names;
 
 use crate::world::World;
@@ -34,7 +39,12 @@ pub struct Program {
     pub nonce: String,
     /// The certificates it was given.
     pub trust: String,
+    /// Where its questions are written down.
+    recorder: Recorder,
 }
+
+/// Tells one question from another.
+static QUESTIONS: AtomicU64 = AtomicU64::new(0);
 
 impl Program {
     /// One that runs in the Pod `name` as it is now.
@@ -46,7 +56,7 @@ impl Program {
             .await;
         let token = token(world, &pod, &[names::AUDIENCE]).await;
         let trust = pod.annotations()[names::REGISTRATION_CA].clone();
-        Self { url: world.registration.url.clone(), token, nonce: nonce.to_owned(), trust }
+        Self::elsewhere(world, &token, nonce, &trust)
     }
 
     /// One that runs outside of the cluster, with what somebody gave it.
@@ -56,6 +66,7 @@ impl Program {
             token: token.to_owned(),
             nonce: nonce.to_owned(),
             trust: trust.to_owned(),
+            recorder: world.recorder.clone(),
         }
     }
 
@@ -121,11 +132,28 @@ impl Program {
     }
 
     async fn try_send(&self, request: Request<Full<Bytes>>) -> Option<(StatusCode, Value)> {
+        let question = QUESTIONS.fetch_add(1, Ordering::Relaxed);
+        let (path, pod_uid) = (request.uri().path().to_owned(), shown(&request).and_then(incarnation));
+        self.recorder.note(Timestamp::now(), What::Asked { question, path, pod_uid });
         let answer = client(&self.trust).request(request).await.ok()?;
         let status = answer.status();
+        self.recorder.note(Timestamp::now(), What::Answered { question, code: status.as_u16() });
         let body = answer.into_body().collect().await.ok()?.to_bytes();
         Some((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
     }
+}
+
+/// The token that a request shows.
+fn shown<B>(request: &Request<B>) -> Option<&str> {
+    request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ').map(|(_, token)| token)
+}
+
+/// The UID of the Pod, or of the Secret, that a token is bound to by its own word.
+fn incarnation(token: &str) -> Option<String> {
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    let bound = ["pod", "secret"].into_iter().find_map(|kind| claims["kubernetes.io"][kind]["uid"].as_str());
+    bound.map(str::to_owned)
 }
 
 /// A token of the Pod's account for these audiences, as the kubelet would get it.

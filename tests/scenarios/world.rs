@@ -396,6 +396,12 @@ impl World {
         .await;
     }
 
+    /// Says that this workspace has trouble of its own, which is to delay no other.
+    pub fn is_in_trouble(&self, name: &str) {
+        let (namespace, name) = (self.namespace.clone(), name.to_owned());
+        self.recorder.note(Timestamp::now(), What::Troubled { namespace, name });
+    }
+
     /// Lets the operator do whatever it still wants to: until it asked for nothing for a while.
     pub async fn quiet(&self) {
         self.quiet_within(LIMIT).await;
@@ -450,6 +456,7 @@ impl Drop for World {
         if std::thread::panicking() {
             return;
         }
+        assert!(!self.recorder.is_torn(), "a watch broke, so nothing is known of what must never happen");
         let broken = check(&self.recorder.history());
         let broken: Vec<String> = broken.into_iter().map(|violation| violation.to_string()).collect();
         assert!(broken.is_empty(), "what must never happen did:\n{}", broken.join("\n"));

@@ -98,7 +98,7 @@ impl Watched {
         tokio::spawn(async move {
             while watched.follow(&api, &params, &mut version).await.is_ok() {}
             // What was missed can't be known any more.
-            watched.recorder.stop();
+            watched.recorder.tear();
         });
         Ok(())
     }
