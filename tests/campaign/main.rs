@@ -139,7 +139,7 @@ fn main() -> ExitCode {
         path.parent().map_or(Ok(()), fs::create_dir_all).unwrap();
         fs::write(path, report(&tally, begin, seconds, &command(&arguments))).unwrap();
     }
-    if tally.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The scenarios whose runs may be asked for.
