@@ -93,11 +93,12 @@ load-faults: ## Let a cluster fail around 1,000 workspaces; WORKSPACES=100 for f
 	@$(TEST_CLUSTER) down
 
 .PHONY: campaign
-campaign: ## Every scenario with every fault at every write, on a real API server
+campaign: ## Every scenario with every fault at every write, on a real API server; then the fuzzer
 	@cargo build --quiet --package test-cluster
 	@$(TEST_CLUSTER) up --node fake
 	@cargo test --quiet --test campaign -- --all --report docs/results/campaign.md || { $(TEST_CLUSTER) down; exit 1; }
 	@$(TEST_CLUSTER) down
+	@$(MAKE) --no-print-directory fuzz
 
 .PHONY: demo
 demo: ## Show a workspace's life with the commands a person would type

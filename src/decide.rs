@@ -16,6 +16,7 @@
 //! | running | serving, restart or inputs due | verify (dry run, image); accepted: record the stop, delete |
 //! | running | serving, accepted, its turn promised | write the place down, confirm it, record the stop, delete |
 //! | running | ours, its stop recorded for a rollout | delete |
+//! | running | ours, its stop recorded, but its reason gone | read both live; still so: rest, and withdraw the record |
 //! | running | not serving, restart or inputs due | record the stop, delete: the way out of a bad start |
 //! | running | ours, inputs due, its program busy | rest until it is idle, if the strategy says so |
 //! | running | ours, as wanted, idle for too long | look once more; still so: hold it |
@@ -119,6 +120,8 @@ fn running(s: &Situation, pod: &PodFacts) -> Step {
         // What it was stopped for has gone, and another operator may be about to delete it.
         (None, _) if is_stopped && blocked(s).is_none() => Step::Delete { uid: pod.view.uid().to_owned() },
         (None, Some(cause)) => lost(s, cause, || Step::Delete { uid: pod.view.uid().to_owned() }),
+        // Before a record is withdrawn: another operator may have carried it out, and the cache may be old.
+        (None, None) if s.is_stop_recorded() && !s.is_live => Step::ReadBoth,
         (None, None) => Step::Rest(Rest::Settled(blocked(s).map(Waiting::Blocked))),
         (Some(Change { cause: StopCause::InputsChanged | StopCause::Rollout, what }), None)
             if waits_for_restart(s) && !is_stopped =>

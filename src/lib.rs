@@ -56,6 +56,7 @@ pub mod rest;
 pub mod restart;
 pub mod rollout;
 pub mod run;
+pub mod said;
 pub mod server;
 pub mod silence;
 pub mod situation;

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use crate::{
     api::{IncarnationNumber, RestartTime, Workspace, status::ClassRef},
     backoff::{self, Jitter, after},
+    said::Said,
     situation::{Looked, Refusal, Situation},
     view::NetworkPolicyView,
 };
@@ -48,6 +49,8 @@ pub struct Memory {
     pub probe: Option<Asked>,
     /// What came of asking the Pod with this UID for its activity.
     pub looked: Option<(String, Looked)>,
+    /// The status we wrote last.
+    pub said: Said,
     /// Failed passes.
     pub retry: Option<Retry>,
 }

@@ -154,10 +154,10 @@ impl Pass<'_> {
             return Ok(Some(situation.now));
         }
         let step = Step::Rest(rest);
-        let next = status::compute(situation, &step);
-        self.write(next).await?;
+        let said_again_at = self.say(situation, status::compute(situation, &step)).await?;
         shape?;
         let others = timers::earliest(tidied?, self.asked_again_at(situation));
+        let others = timers::earliest(others, said_again_at);
         Ok(timers::earliest(timers::next_visit(situation, &step), others))
     }
 
@@ -236,10 +236,25 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Says how things stand, unless another writer unsays it again and again: then answers when to say it.
+    async fn say(
+        &mut self,
+        situation: &Situation,
+        next: crate::api::WorkspaceStatus,
+    ) -> Result<Option<Timestamp>, Error> {
+        let current = self.workspace.status.clone().unwrap_or_default();
+        let pause = self.memory.said.pause(&current, &next, situation.now, situation.jitter);
+        if pause.is_none() {
+            self.write(next).await?;
+        }
+        Ok(pause)
+    }
+
     async fn write(&mut self, next: crate::api::WorkspaceStatus) -> Result<(), Error> {
         let before = self.workspace.status.clone().unwrap_or_default();
-        if let Some(written) = apply::status::publish(&self.ctx.client, &self.workspace, next).await? {
+        if let Some(written) = apply::status::publish(&self.ctx.client, &self.workspace, &next).await? {
             self.memory.written = Some(Arc::clone(&written));
+            self.memory.said.note(&next);
             self.workspace = Arc::clone(&written);
             // A courtesy, and not worth the pass.
             let _ = tokio::time::timeout(EVENT_PATIENCE, events::tell(self.ctx, &written, &before)).await;

@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Collected};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use test_invariants::Invariant;
 use workspace_operator::{
     api::{
         ConditionStatus, ConditionType, IncarnationNumber, Workspace, WorkspaceClass,
@@ -78,6 +79,24 @@ fn assert_same_rows(told: &[Triple], possible: &BTreeSet<Triple>) {
     let missing: Vec<_> = possible.difference(&unique).collect();
     let invented: Vec<_> = unique.difference(possible).collect();
     assert!(missing.is_empty() && invented.is_empty(), "missing: {missing:?}; invented: {invented:?}");
+}
+
+#[test]
+fn the_page_on_reliability_names_the_check_of_every_invariant() -> TestResult {
+    let rows = read(Path::new("docs/reliability.md"))?.rows;
+    let rows: Vec<_> = rows.into_iter().filter(|row| row.heading == "Always").collect();
+    let told: Vec<_> = rows.iter().filter_map(|row| row.cells.first().cloned()).collect();
+    assert_eq!(told, Invariant::ALL.map(|invariant| invariant.to_string()));
+    for row in rows {
+        let [invariant, _, check] = row.cells.as_slice() else { return Err("a row has three cells".into()) };
+        let code = fs::read_to_string(format!("tests/invariants/src/checks/{check}.rs"))?;
+        let named = format!("Invariant::{invariant}");
+        let is_named = code
+            .match_indices(&named)
+            .any(|(at, _)| !code[at + named.len()..].starts_with(|next: char| next.is_ascii_digit()));
+        assert!(is_named, "{check} does not check {invariant}");
+    }
+    Ok(())
 }
 
 #[test]

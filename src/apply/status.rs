@@ -20,9 +20,9 @@ use crate::{
 pub async fn publish(
     client: &Client,
     workspace: &Workspace,
-    next: WorkspaceStatus,
+    next: &WorkspaceStatus,
 ) -> Result<Option<Arc<Workspace>>, Error> {
-    if workspace.status.as_ref().is_some_and(|old| !is_worth_writing(old, &next)) {
+    if workspace.status.as_ref().is_some_and(|old| !is_worth_writing(old, next)) {
         return Ok(None);
     }
     let name = workspace.name_any();

@@ -101,6 +101,19 @@ fn a_recorded_stop_is_no_failure() {
 }
 
 #[test]
+fn a_record_is_withdrawn_only_after_a_live_look() {
+    let s = stopped(started(Health::Ready));
+    let step = decide(&s);
+    let mut s = published(s, &step);
+    s.desired.run = Run::Running;
+    assert_eq!(decide(&s), Step::ReadBoth, "another operator may have carried it out");
+    s.is_live = true;
+    let rests = Step::Rest(Rest::Settled(None));
+    assert_eq!(decide(&s), rests);
+    assert_eq!(published(s, &rests).status.last_stop, None);
+}
+
+#[test]
 fn a_loss_before_a_stop_is_forgotten_by_the_start_after_it() {
     let mut s = started(Health::Ready);
     s.status.failures = Some(Failures { consecutive: 1, ..Default::default() });

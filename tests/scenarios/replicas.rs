@@ -1,14 +1,17 @@
 //! Several replicas: one leads and writes; any of them registers programs, and passes heartbeats on.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::json;
+use test_apiserver::{ClientOptions, Matcher, Verb};
 use workspace_operator::api::{ConditionType, names};
 
 use crate::{
     program::Program,
     registration::required,
-    world::{IMAGE, World, registration, starts, told},
+    world::{IMAGE, World, is, registration, starts, told},
 };
 
 scenarios!(
@@ -17,6 +20,12 @@ scenarios!(
     when_the_leader_dies_the_other_goes_on,
     who_takes_over_goes_by_what_is_and_not_by_what_was_when_it_began,
 );
+
+mod at_odds {
+    use super::*;
+
+    scenarios_in_memory!(two_that_see_different_things_do_not_write_without_end);
+}
 
 /// The identity that holds the Lease.
 async fn leader(world: &World) -> Option<String> {
@@ -112,5 +121,36 @@ async fn who_takes_over_goes_by_what_is_and_not_by_what_was_when_it_began(mut wo
     world.eventually("another leads", || async { leader(&world).await.filter(|now| *now != first) }).await;
     world.quiet().await;
     assert_eq!(world.writes(), [], "there was nothing to do");
+    replica.abort();
+}
+
+/// No election, or an old leader that does not know yet: both write.
+async fn two_that_see_different_things_do_not_write_without_end(world: World) {
+    world.create("x", json!({"image": IMAGE})).await;
+    world.ready("x").await;
+    let server = world.server().unwrap();
+    let late = server.client_with(ClientOptions::named("operator-late"));
+    let replica = world.start_replica_of(late.client(), registration());
+    world
+        .eventually("the other has seen the Pod", || async {
+            let kinds = late.log().requests().into_iter().filter(|call| call.verb == Verb::Watch);
+            kinds.map(|call| call.kind).any(|kind| kind == "Namespace").then_some(())
+        })
+        .await;
+    world.quiet().await;
+    late.freeze_watches(Matcher::kind("Pod"));
+    world.forget_writes();
+    server.set_pod_ready(&world.namespace, "x", false).unwrap();
+    let statuses = || world.writes().len() + late.log().writes_without_probes().len();
+    world.eventually("they differ", || async { (statuses() > 2).then_some(()) }).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(statuses() <= 12, "{} writes", statuses());
+
+    late.thaw_watches();
+    world.until("x", "seen as it is", |workspace| is(workspace, ConditionType::Ready, "False")).await;
+    server.set_pod_ready(&world.namespace, "x", true).unwrap();
+    world.ready("x").await;
+    world.quiet().await;
+    assert_eq!(world.pods.started("x"), 1);
     replica.abort();
 }

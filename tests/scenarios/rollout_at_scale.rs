@@ -274,8 +274,12 @@ impl<'a> Way<'a> {
     async fn end(self) -> Report {
         self.classes.delete(&self.class, &DeleteParams::default()).await.unwrap();
         let width = (self.count * PERCENT / 100).max(1);
-        let started: usize = self.names().map(|name| self.world.pods.started(&name)).sum();
-        let lost = started - self.count - self.stops.values().sum::<usize>();
+        let lost = self.names().map(|name| {
+            let stops = self.stops.get(&name).copied().unwrap_or_default();
+            // A stop may be sent twice: the answer to the first was lost, or came late.
+            self.world.pods.started(&name).saturating_sub(1 + stops)
+        });
+        let lost = lost.sum();
         Report { workspaces: self.count, width, lost, phases: self.phases }
     }
 }

@@ -430,7 +430,7 @@ impl World {
     fn calls(&self) -> usize {
         // Watches and Leases are renewed by themselves.
         let is_work = |call: &Request| !call.verb.is_watch_or_list() && call.kind != "Lease";
-        self.log.requests().into_iter().filter(is_work).count()
+        self.log.count(is_work)
     }
 
     /// The operator's writes so far: no events, leases, dry runs or probe Pods.
@@ -442,7 +442,7 @@ impl World {
 
     /// How often the operator was told that it had read too old a version.
     pub fn conflicts(&self) -> usize {
-        self.log.requests().iter().filter(|call| call.code == Some(409)).count()
+        self.log.count(|call| call.code == Some(409))
     }
 
     /// Counts from here on.

@@ -99,6 +99,11 @@ impl Log {
         self.entries().requests.iter().map(|(_, request)| request.clone()).collect()
     }
 
+    /// How many there were of those that are wanted.
+    pub fn count(&self, is_wanted: impl Fn(&Request) -> bool) -> usize {
+        self.entries().requests.iter().filter(|(_, request)| is_wanted(request)).count()
+    }
+
     /// The successful writes of objects: no events, no leases, no tokens, no dry runs.
     pub fn writes(&self) -> Vec<Request> {
         let is_write = |request: &Request| {

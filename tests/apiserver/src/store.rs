@@ -117,7 +117,7 @@ impl Store {
         let record = Record { object: Arc::clone(&after), owners };
         let before = self.objects.entry(kind).or_default().insert(key.clone(), record).map(|old| old.object);
         self.by_uid.insert(object::uid(&after).to_owned(), (kind, key.clone()));
-        self.is_littered |= has_litter(before.as_deref(), &after);
+        self.is_littered |= self.has_litter(before.as_deref(), &after);
         self.touched.insert((kind, key));
         self.history.push(Change { kind, before, after: Some(Arc::clone(&after)), removed: None });
         after
@@ -135,16 +135,26 @@ impl Store {
         removed
     }
 
+    /// Whether the owner that `dependent` names is there. One in a namespace counts within it only.
+    pub fn has_owner(&self, dependent: &Value, owner: &Value) -> bool {
+        self.by_uid(object::text(owner, "/uid")).is_some_and(|(kind, found)| {
+            kind.kind == object::text(owner, "/kind")
+                && object::name(found) == object::text(owner, "/name")
+                && (!kind.is_namespaced() || object::namespace(found) == object::namespace(dependent))
+        })
+    }
+
+    /// Whether this write gives the garbage collector work. It looks at everything then, so not each write may.
+    fn has_litter(&self, before: Option<&Value>, after: &Value) -> bool {
+        let owners = object::owners(after);
+        let is_new = before.is_none_or(|before| object::owners(before) != owners);
+        // A dependent can be written after its owner went away; so can the wish to delete in the foreground.
+        is_new && owners.iter().any(|owner| !self.has_owner(after, owner)) || object::is_deleting(after)
+    }
+
     /// Lets the controllers look at these objects again.
     pub fn touch(&mut self, kind: &'static Kind, namespace: Option<&str>) {
         let keys: Vec<Key> = self.list(kind, namespace).map(|object| object::key(object)).collect();
         self.touched.extend(keys.into_iter().map(|key| (kind, key)));
     }
-}
-
-// A dependent can be written after its owner went away; so can the wish to delete in the foreground.
-fn has_litter(before: Option<&Value>, after: &Value) -> bool {
-    let owners = object::owners(after);
-    !owners.is_empty() && before.is_none_or(|before| object::owners(before) != owners)
-        || object::is_deleting(after)
 }

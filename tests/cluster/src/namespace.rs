@@ -1,9 +1,9 @@
 use std::{fmt, thread, time::Duration};
 
-use k8s_openapi::api::core::v1::{Namespace as Object, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace as Object, Pod, ServiceAccount};
 use kube::{
     Api, Client, Config,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::json;
 
@@ -25,7 +25,8 @@ pub struct Namespace {
     name: String,
     config: Config,
     is_closed: bool,
-    _reaper: Option<Reaper>,
+    /// Where Pods end by our hand.
+    reaper: Option<Reaper>,
 }
 
 impl Namespace {
@@ -48,7 +49,7 @@ impl Namespace {
             .doing(|| format!("create namespace {name}"))?;
         // From here on a failure must not leave it behind.
         let reaper = (nodes == NodeKind::Fake).then(|| Reaper::begin(client.clone(), &name));
-        let namespace = Self { name, config, is_closed: false, _reaper: reaper };
+        let namespace = Self { name, config, is_closed: false, reaper };
         namespace.account_exists(client).await?;
         Ok(namespace)
     }
@@ -96,10 +97,18 @@ impl Drop for Namespace {
             return;
         }
         let (config, name) = (self.config.clone(), self.name.clone());
+        let has_reaper = self.reaper.take().is_some();
         // A runtime of its own: the test's is often about to end, and a drop cannot await it.
         let deletion = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-            let delete = async { delete(&access::client(config).ok()?, &name).await.ok() };
+            let delete = async {
+                let client = access::client(config).ok()?;
+                delete(&client, &name).await.ok()?;
+                if has_reaper {
+                    end_pods(client, &name).await.ok()?;
+                }
+                Some(())
+            };
             runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), delete).await.ok() })
         });
         let _ = deletion.join();
@@ -112,4 +121,11 @@ async fn delete(client: &Client, name: &str) -> Result<(), Error> {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other.map(drop).doing(|| format!("delete namespace {name}")),
     }
+}
+
+/// Ends the Pods of a namespace that is being deleted: nobody is left who ends them one by one, and until they are gone
+/// the namespace and all else in it stay.
+async fn end_pods(client: Client, namespace: &str) -> Result<(), kube::Error> {
+    let pods: Api<Pod> = Api::namespaced(client, namespace);
+    pods.delete_collection(&DeleteParams::default().grace_period(0), &ListParams::default()).await.map(drop)
 }

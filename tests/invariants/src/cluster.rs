@@ -96,7 +96,11 @@ impl Watched {
         }
         let params = WatchParams::default().fields(fields);
         tokio::spawn(async move {
-            while watched.follow(&api, &params, &mut version).await.is_ok() {}
+            while watched.follow(&api, &params, &mut version).await.is_ok() {
+                if watched.recorder.is_stopped() {
+                    return;
+                }
+            }
             // What was missed can't be known any more.
             watched.recorder.tear();
         });
@@ -117,6 +121,9 @@ impl Watched {
                 WatchEvent::Bookmark(bookmark) => Some(bookmark.metadata.resource_version),
                 WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
             };
+            if self.recorder.is_stopped() {
+                return Ok(());
+            }
             if let Some(newest) = newest {
                 *version = newest;
             }

@@ -53,6 +53,10 @@ impl Recorder {
         *self.record() = Record { is_stopped: true, ..Record::default() };
     }
 
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.record().is_stopped
+    }
+
     /// Something is missed from here on.
     pub(crate) fn tear(&self) {
         let mut record = self.record();

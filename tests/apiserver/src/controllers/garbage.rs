@@ -19,7 +19,7 @@ impl State {
     pub fn collect_garbage(&mut self) {
         let dependents: Vec<Found> = self.found(|object| !object::owners(object).is_empty());
         for (kind, key, object) in dependents {
-            let missing = |owner: &&Value| !self.has_owner(&object, owner);
+            let missing = |owner: &&Value| !self.store.has_owner(&object, owner);
             let gone = object::owners(&object).iter().filter(missing).count();
             if gone == 0 {
                 continue;
@@ -45,15 +45,6 @@ impl State {
     fn found(&self, wanted: impl Fn(&Value) -> bool) -> Vec<Found> {
         let all = self.store.all().filter(|(_, _, object)| wanted(object));
         all.map(|(kind, key, object)| (kind, key.clone(), Arc::clone(object))).collect()
-    }
-
-    // A namespaced owner counts within its namespace only.
-    fn has_owner(&self, dependent: &Value, owner: &Value) -> bool {
-        self.store.by_uid(object::text(owner, "/uid")).is_some_and(|(kind, found)| {
-            kind.kind == object::text(owner, "/kind")
-                && object::name(found) == object::text(owner, "/name")
-                && (!kind.is_namespaced() || object::namespace(found) == object::namespace(dependent))
-        })
     }
 
     fn finish_deletion(&mut self, kind: &'static Kind, key: &Key, owner: &Arc<Value>) {
