@@ -100,6 +100,18 @@ campaign: ## Every scenario with every fault at every write, on a real API serve
 	@$(TEST_CLUSTER) down
 	@$(MAKE) --no-print-directory fuzz
 
+.PHONY: simulation
+simulation: ## Play the deterministic simulation; SEEDS=2000 for that many seeds
+	@SEEDS=$(or $(SEEDS),100) cargo test --quiet --test simulation
+
+.PHONY: seed
+seed: ## Play one seed of the simulation, SEED=7, and print its trace
+	@SEED=$(or $(SEED),1) cargo test --quiet --test simulation
+
+.PHONY: soak
+soak: ## Play seeds for SECONDS=600
+	@SIMULATE_FOR=$(or $(SECONDS),600) cargo test --quiet --test simulation
+
 .PHONY: demo
 demo: ## Show a workspace's life with the commands a person would type
 	@cargo build --quiet --bin workspace-operator --example demo

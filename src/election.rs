@@ -11,12 +11,11 @@
 //! precondition of its own for that. And whoever deletes the Lease while a leader lives lets a candidate that starts
 //! in that very moment lead beside it, until its next renewal.
 
-use jiff::Timestamp;
 use kube::Client;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Jitter;
+use crate::{backoff::Jitter, context::Clock};
 
 pub mod decision;
 pub mod leadership;
@@ -58,13 +57,14 @@ pub fn identity(hostname: Option<&str>, random: u64) -> String {
 /// `stop` says that our last write *is done*: the Lease is given back at once, and another leads within a second. So
 /// who ends in order first drains its work, still leading, and cancels `stop` after that. This comes back once the
 /// Lease is given back, or could not be within half the renew deadline.
-pub async fn run(client: Client, election: Election, setter: Setter, stop: CancellationToken) {
+pub async fn run(client: Client, election: Election, clock: Clock, setter: Setter, stop: CancellationToken) {
     let Election { namespace, name, identity, address, parameters } = election;
     let holder = Holder { identity: identity.clone(), address, duration: parameters.lease_duration() };
     let leases = Leases::new(client, &namespace, &name, holder);
     let candidate = Candidate::new(identity, parameters, Instant::now());
-    let mut elector = Elector { candidate, leases, setter };
+    let mut elector = Elector { candidate, leases, clock, setter };
     tokio::select! {
+        biased;
         () = stop.cancelled() => {}
         () = elector.pursue(Aim::Lead) => {}
     }
@@ -77,6 +77,7 @@ pub async fn run(client: Client, election: Election, setter: Setter, stop: Cance
 struct Elector {
     candidate: Candidate,
     leases: Leases,
+    clock: Clock,
     setter: Setter,
 }
 
@@ -105,7 +106,7 @@ impl Elector {
                 None => self.leases.read().await,
                 Some(write) => {
                     let seen = self.candidate.seen().cloned();
-                    self.leases.write(write, seen, Timestamp::now()).await
+                    self.leases.write(write, seen, (self.clock)()).await
                 }
             }
         };
@@ -122,7 +123,7 @@ impl Elector {
     fn tell(&mut self) {
         let now = Instant::now();
         match self.candidate.leads_until().filter(|until| now < *until) {
-            Some(until) => self.setter.lead(until, now, Timestamp::now()),
+            Some(until) => self.setter.lead(until, now, (self.clock)()),
             None => self.setter.follow(self.candidate.other()),
         }
     }

@@ -13,6 +13,7 @@ use std::{
 
 use clap::Parser;
 use http::Uri;
+use jiff::Timestamp;
 use kube::{Client, Config};
 use tokio_util::sync::CancellationToken;
 use workspace_operator::{
@@ -73,6 +74,7 @@ async fn operate(args: RunArgs) -> Result<(), Box<dyn Error>> {
         restart_on_reference_change: args.restart_on_reference_change,
         hash_key_namespace: args.hash_key_namespace.unwrap_or_else(|| config.default_namespace.clone()),
         listen: Some(args.listen),
+        clock: Arc::new(Timestamp::now),
     };
     let client = Client::try_from(config)?;
     let stop = CancellationToken::new();

@@ -7,7 +7,6 @@ use std::{
 };
 
 use futures::channel::mpsc;
-use jiff::Timestamp;
 use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     certificates::{self, Keeper},
     classes,
-    context::{Context, Registrar, Settings},
+    context::{Clock, Context, Registrar, Settings},
     controller, depth,
     election::{self, Election, Leadership},
     hash_key, leftovers,
@@ -26,7 +25,7 @@ use crate::{
 };
 
 /// What to run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     pub settings: Settings,
     /// Whether the data of referenced Secrets and `ConfigMaps` is part of the inputs.
@@ -39,6 +38,8 @@ pub struct Options {
     pub election: Option<Election>,
     /// Where `/livez` and `/readyz` are answered; none in tests.
     pub listen: Option<SocketAddr>,
+    /// What tells the time.
+    pub clock: Clock,
 }
 
 /// Where programs register.
@@ -76,15 +77,22 @@ pub enum Error {
 /// Runs until `stop` is cancelled.
 pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
     let client = depth::limited(client);
-    let Options { settings, restart_on_reference_change, hash_key_namespace, registration, election, listen } =
-        options;
+    let Options {
+        settings,
+        restart_on_reference_change,
+        hash_key_namespace,
+        registration,
+        election,
+        listen,
+        clock,
+    } = options;
     let key = if restart_on_reference_change {
         Some(hash_key::load(&client, &hash_key_namespace).await?)
     } else {
         None
     };
     let port = match registration {
-        Some(registration) => Some(Port::open(&client, &settings, registration).await?),
+        Some(registration) => Some(Port::open(&client, &settings, registration, clock.clone()).await?),
         None => None,
     };
     let (leadership, setter) = match &election {
@@ -92,13 +100,12 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
             let (leadership, setter) = Leadership::elected();
             (leadership, Some(setter))
         }
-        None => (Leadership::always(), None),
+        None => (Leadership::always(clock()), None),
     };
     let (stores, writers) = controller::caches();
     let registrar = port.as_ref().map(Port::registrar);
-    let clock = Arc::new(Timestamp::now);
     let (context, woken) =
-        Context::new(client.clone(), stores, settings, clock, key, registrar, leadership.clone());
+        Context::new(client.clone(), stores, settings, clock.clone(), key, registrar, leadership.clone());
     let context = Arc::new(context);
 
     // They end with this function, however that ends.
@@ -117,16 +124,17 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     // The Lease is given back only after the last write.
     let written = CancellationToken::new();
     if let Some((election, setter)) = election.zip(setter) {
-        let standing = election::run(client, election, setter, written.clone());
+        let standing = election::run(client, election, clock, setter, written.clone());
         tasks.spawn(async move {
             standing.await;
             Ok(())
         });
     }
     let mut result = tokio::select! {
-        result = lead(&context, writers, woken, &stop) => result,
-        failed = failure(&mut tasks) => failed,
-    };
+    biased;
+            result = lead(&context, writers, woken, &stop) => result,
+            failed = failure(&mut tasks) => failed,
+        };
     stop.cancel();
     written.cancel();
     while let Some(ended) = tasks.join_next().await {
@@ -165,9 +173,10 @@ async fn lead(
             })
         };
         tokio::select! {
-            () = lost => {}
-            _ = beside => {}
-        }
+        biased;
+                    () = lost => {}
+                    _ = beside => {}
+                }
     };
     let never_led = async {
         stop.cancelled().await;
@@ -177,11 +186,12 @@ async fn lead(
     };
     let overdue = overdue(stop.clone(), context.pending.clone(), context.settings.reconcile_timeout);
     tokio::select! {
-        () = controller::run(Arc::clone(context), writers, woken, stop.clone().cancelled_owned()) => Ok(()),
-        () = led => Err(Error::LeaseLost),
-        () = never_led => Ok(()),
-        () = overdue => Ok(()),
-    }
+    biased;
+            () = controller::run(Arc::clone(context), writers, woken, stop.clone().cancelled_owned()) => Ok(()),
+            () = led => Err(Error::LeaseLost),
+            () = never_led => Ok(()),
+            () = overdue => Ok(()),
+        }
 }
 
 /// The end of the patience with an orderly end. There is none before the caches are filled: kube's Controller then
@@ -201,13 +211,18 @@ struct Port {
 }
 
 impl Port {
-    async fn open(client: &Client, settings: &Settings, registration: Registration) -> Result<Self, Error> {
+    async fn open(
+        client: &Client,
+        settings: &Settings,
+        registration: Registration,
+        clock: Clock,
+    ) -> Result<Self, Error> {
         let Registration { listener, url, certificates } = registration;
         let listener = listener.try_clone().map_err(Error::Listen)?;
         listener.set_nonblocking(true).map_err(Error::Listen)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Listen)?;
         let namespace = &settings.operator_namespace;
-        let keeper = Keeper::load(client.clone(), namespace, certificates, Arc::new(Timestamp::now)).await?;
+        let keeper = Keeper::load(client.clone(), namespace, certificates, clock).await?;
         Ok(Self { listener, url, keeper: Arc::new(keeper) })
     }
 
@@ -219,9 +234,10 @@ impl Port {
     async fn serve(self, context: Arc<Context>, stop: CancellationToken) {
         let Self { listener, url, keeper } = self;
         tokio::select! {
-            () = context.pending.wait() => {}
-            () = stop.cancelled() => return,
-        }
+        biased;
+                    () = context.pending.wait() => {}
+                    () = stop.cancelled() => return,
+                }
         let peers = Peers::new(context.leadership.clone(), &url, Arc::clone(&keeper));
         let endpoint = Arc::new(Endpoint::new(context, peers));
         let serving = registration::serve(listener, keeper.server_config(), endpoint, stop.clone());

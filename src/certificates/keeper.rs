@@ -87,6 +87,7 @@ impl Keeper {
                 self.look().await
             };
             let looked = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 looked = look => looked,
             };

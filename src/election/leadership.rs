@@ -40,8 +40,8 @@ enum Source {
 
 impl Leadership {
     /// Of an operator that is the only one.
-    pub fn always() -> Self {
-        Self(Source::Always { since: Timestamp::now() })
+    pub fn always(since: Timestamp) -> Self {
+        Self(Source::Always { since })
     }
 
     /// Of one that stands for election, and who tells of it: [`run`](super::run).
@@ -124,6 +124,7 @@ async fn end_of(ours: u64, mut receiver: watch::Receiver<State>) {
         };
         // The end is looked at again: a renewal may have come in the same moment.
         tokio::select! {
+            biased;
             changed = receiver.changed() => if changed.is_err() { return },
             () = tokio::time::sleep_until(until) => {}
         }

@@ -1,7 +1,8 @@
 //! The shell against the API server in memory, in tokio's time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api,
@@ -33,7 +34,8 @@ impl Operator {
             address: Some(format!("{identity}:8443")),
             parameters: Parameters::default(),
         };
-        let running = tokio::spawn(run(client.client(), election, setter, stop.clone()));
+        let running =
+            tokio::spawn(run(client.client(), election, Arc::new(Timestamp::now), setter, stop.clone()));
         Self { client, leadership, stop, running }
     }
 
@@ -187,7 +189,7 @@ async fn of_many_that_start_at_a_time_one_leads_and_the_rest_know_it() {
 
 #[tokio::test(start_paused = true)]
 async fn who_never_stands_for_election_always_leads() {
-    let leadership = Leadership::always();
+    let leadership = Leadership::always(Timestamp::now());
     leadership.acquired().await;
     assert!(leadership.is_leading() && leadership.since().is_some());
     assert!(timeout(Duration::from_secs(1000), leadership.lost()).await.is_err());

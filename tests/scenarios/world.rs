@@ -224,6 +224,7 @@ impl World {
             registration: Some(registration),
             election,
             listen: None,
+            clock: Arc::new(Timestamp::now),
         }
     }
 

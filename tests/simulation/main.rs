@@ -1,0 +1,39 @@
+//! The deterministic simulation: the real operator against an API server in memory, in a time and with a chance that
+//! follow from one seed. See docs/simulation.md.
+//!
+//! `SEED=7` plays one seed and prints its trace; `SEEDS=100` plays that many; `SIMULATE_FOR=600` plays on for so many
+//! seconds.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::print_stdout)]
+
+mod coverage;
+mod dice;
+mod end;
+mod nature;
+mod operators;
+mod play;
+mod seeds;
+mod trace;
+mod users;
+mod weather;
+
+use std::{env, process::ExitCode, time::Duration};
+
+/// How many seeds are played where nobody says.
+const SEEDS: u64 = 100;
+
+fn main() -> ExitCode {
+    // Whoever asks a test for its list wants no hours of work.
+    if env::args().any(|argument| argument == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("SEED") {
+        return play::one(seed, env::var_os("SIMULATION_WORKER").is_none());
+    }
+    let first = number("FIRST").unwrap_or(1);
+    let result = match number("SIMULATE_FOR") {
+        Some(seconds) => seeds::play(first, None, Some(Duration::from_secs(seconds))),
+        None => seeds::play(first, Some(number("SEEDS").unwrap_or(SEEDS)), None),
+    };
+    if result { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
