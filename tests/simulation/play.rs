@@ -21,7 +21,7 @@ use crate::{
 /// How long nobody must write until all has come to rest: longer than any pause.
 const REST: Duration = Duration::from_mins(12);
 /// How long that may take.
-const PATIENCE: Duration = Duration::from_mins(60);
+const PATIENCE: Duration = Duration::from_hours(1);
 /// How often is looked whether it has.
 const LOOK: Duration = Duration::from_secs(30);
 

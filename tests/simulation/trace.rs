@@ -48,8 +48,7 @@ impl Trace {
                 );
             }
             Happening::Changed { kind, before, after, revision } => {
-                let object =
-                    after.as_ref().or(before.as_ref()).map(|object| &**object).unwrap_or(&Value::Null);
+                let object = after.as_ref().or(before.as_ref()).map_or(&Value::Null, |object| &**object);
                 let name = named(kind, text(object, "/metadata/name"));
                 let verb = match (before, after) {
                     (None, _) => "new",

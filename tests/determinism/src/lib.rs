@@ -14,7 +14,7 @@ pub fn seed(seed: u64) {
     STATE.store(seed, Ordering::SeqCst);
 }
 
-/// SplitMix64.
+/// `SplitMix64`.
 fn next() -> u64 {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut z = STATE.fetch_add(GOLDEN, Ordering::SeqCst).wrapping_add(GOLDEN);
