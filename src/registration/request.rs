@@ -50,7 +50,7 @@ struct Body {
     #[serde(default)]
     message: Option<String>,
     #[serde(flatten)]
-    unknown: Map<String, Value>,
+    _unknown: Map<String, Value>,
 }
 
 fn parse(body: &[u8]) -> Result<Body, Malformed> {
@@ -73,7 +73,7 @@ pub fn register(body: &[u8]) -> Result<Process, Malformed> {
 
 /// The heartbeat of a process.
 pub fn heartbeat(body: &[u8]) -> Result<Beat, Malformed> {
-    let Body { nonce, busy, activity, message, unknown: _ } = parse(body)?;
+    let Body { nonce, busy, activity, message, _unknown: _ } = parse(body)?;
     if message.as_ref().is_some_and(|message| message.len() > MOST_MESSAGE) {
         return Err(Malformed::Message);
     }
