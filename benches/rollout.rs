@@ -8,22 +8,11 @@
     reason = "what a scenario may, and a table"
 )]
 
-#[path = "../tests/scenarios/availability.rs"]
-mod availability;
-#[path = "../tests/scenarios/pod_history.rs"]
-mod pod_history;
-#[path = "../tests/scenarios/rollout_at_scale.rs"]
-mod rollout_at_scale;
-#[path = "../tests/scenarios/world.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod world;
-
 use std::process::ExitCode;
 
 use clap::Parser;
 use test_cluster::NodeKind;
-
-use crate::world::World;
+use test_world::{World, rollout_at_scale};
 
 #[derive(Parser)]
 struct Arguments {

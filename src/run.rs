@@ -131,10 +131,10 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
         });
     }
     let mut result = tokio::select! {
-    biased;
-            result = lead(&context, writers, woken, &stop) => result,
-            failed = failure(&mut tasks) => failed,
-        };
+        biased;
+        result = lead(&context, writers, woken, &stop) => result,
+        failed = failure(&mut tasks) => failed,
+    };
     stop.cancel();
     written.cancel();
     while let Some(ended) = tasks.join_next().await {
@@ -173,10 +173,10 @@ async fn lead(
             })
         };
         tokio::select! {
-        biased;
-                    () = lost => {}
-                    _ = beside => {}
-                }
+            biased;
+            () = lost => {}
+            _ = beside => {}
+        }
     };
     let never_led = async {
         stop.cancelled().await;
@@ -186,12 +186,12 @@ async fn lead(
     };
     let overdue = overdue(stop.clone(), context.pending.clone(), context.settings.reconcile_timeout);
     tokio::select! {
-    biased;
-            () = controller::run(Arc::clone(context), writers, woken, stop.clone().cancelled_owned()) => Ok(()),
-            () = led => Err(Error::LeaseLost),
-            () = never_led => Ok(()),
-            () = overdue => Ok(()),
-        }
+        biased;
+        () = controller::run(Arc::clone(context), writers, woken, stop.clone().cancelled_owned()) => Ok(()),
+        () = led => Err(Error::LeaseLost),
+        () = never_led => Ok(()),
+        () = overdue => Ok(()),
+    }
 }
 
 /// The end of the patience with an orderly end. There is none before the caches are filled: kube's Controller then
@@ -234,10 +234,10 @@ impl Port {
     async fn serve(self, context: Arc<Context>, stop: CancellationToken) {
         let Self { listener, url, keeper } = self;
         tokio::select! {
-        biased;
-                    () = context.pending.wait() => {}
-                    () = stop.cancelled() => return,
-                }
+            biased;
+            () = context.pending.wait() => {}
+            () = stop.cancelled() => return,
+        }
         let peers = Peers::new(context.leadership.clone(), &url, Arc::clone(&keeper));
         let endpoint = Arc::new(Endpoint::new(context, peers));
         let serving = registration::serve(listener, keeper.server_config(), endpoint, stop.clone());

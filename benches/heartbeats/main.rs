@@ -11,16 +11,7 @@
     reason = "what a scenario may, and a table"
 )]
 
-#[path = "../../tests/scenarios/pod_history.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod pod_history;
-#[path = "../../tests/scenarios/program.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod program;
 mod programs;
-#[path = "../../tests/scenarios/world.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod world;
 
 use std::{
     fs,
@@ -38,13 +29,10 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use serde_json::json;
+use test_world::{IMAGE, World, program::Program};
 use workspace_operator::api::{ConditionType, Workspace};
 
-use crate::{
-    program::Program,
-    programs::{Given, Programs},
-    world::{IMAGE, World},
-};
+use crate::programs::{Given, Programs};
 
 /// Threads whose time is counted.
 const OPERATOR: &str = "operator";
@@ -167,7 +155,7 @@ async fn all_register(world: &World, count: u32, programs: &mut Programs) {
 
 async fn all_are_ready(world: &World, count: usize) -> bool {
     let all = world.api::<Workspace>().list(&ListParams::default()).await.unwrap();
-    all.items.iter().filter(|one| world::is(one, ConditionType::Ready, "True")).count() == count
+    all.items.iter().filter(|one| test_world::is(one, ConditionType::Ready, "True")).count() == count
 }
 
 /// CPU time of the operator's threads so far.

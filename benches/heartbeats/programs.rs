@@ -21,6 +21,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use test_world::program::trusting;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     net::TcpSocket,
@@ -28,8 +29,6 @@ use tokio::{
     sync::mpsc,
 };
 use tokio_rustls::TlsConnector;
-
-use crate::program::trusting;
 
 /// What a program is given.
 #[derive(Deserialize, Serialize)]

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::Process;
 
@@ -37,7 +38,8 @@ pub enum Malformed {
     Activity,
 }
 
-// Fields that are not known are left out, so that a newer program gets on with an older operator.
+// Fields that are not known are left out, so that a newer program gets on with an older operator. They are read all the
+// same: serde skips what it ignores, and so takes for JSON what is not.
 #[derive(Deserialize)]
 struct Body {
     nonce: String,
@@ -47,6 +49,8 @@ struct Body {
     activity: Option<String>,
     #[serde(default)]
     message: Option<String>,
+    #[serde(flatten)]
+    _unknown: Map<String, Value>,
 }
 
 fn parse(body: &[u8]) -> Result<Body, Malformed> {
@@ -69,7 +73,7 @@ pub fn register(body: &[u8]) -> Result<Process, Malformed> {
 
 /// The heartbeat of a process.
 pub fn heartbeat(body: &[u8]) -> Result<Beat, Malformed> {
-    let Body { nonce, busy, activity, message } = parse(body)?;
+    let Body { nonce, busy, activity, message, _unknown: _ } = parse(body)?;
     if message.as_ref().is_some_and(|message| message.len() > MOST_MESSAGE) {
         return Err(Malformed::Message);
     }
@@ -108,6 +112,17 @@ mod tests {
             (r#"{"nonce": "a", "busy": "yes"}"#, Malformed::Shape),
         ] {
             assert_eq!(heartbeat(body.as_bytes()), Err(malformed), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_in_a_field_that_is_not_known_too() {
+        for body in [
+            &b"{\"nonce\": \"a\", \"unknown\": \"\x87\"}"[..],
+            br#"{"nonce": "a", "unknown": "\ud800"}"#,
+            br#"{"nonce": "a", "unknown": 1e999}"#,
+        ] {
+            assert_eq!(register(body), Err(Malformed::Shape), "{}", body.escape_ascii());
         }
     }
 

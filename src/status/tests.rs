@@ -108,6 +108,7 @@ fn a_record_of_a_stop_goes_when_its_pod_lives_on() {
     s = published(s, &step);
     assert!(s.status.last_stop.is_some());
     s.desired.restart.pending = None;
+    s.is_live = true;
     assert_eq!(rested(s).status.last_stop, None);
 }
 

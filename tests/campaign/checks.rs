@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use test_invariants::check;
-
-use crate::world::World;
+use test_world::World;
 
 use super::{operators::Ends, run::Observed, wire::Plan};
 

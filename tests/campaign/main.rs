@@ -24,16 +24,6 @@ mod tally;
 mod watched;
 mod wire;
 
-#[path = "../scenarios/pod_history.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod pod_history;
-#[path = "../scenarios/program.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod program;
-#[path = "../scenarios/world.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod world;
-
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -13,13 +13,14 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 use test_cluster::{Cluster, NodeKind};
 use test_invariants::What;
+use test_world::World;
 use tokio::time::Instant;
 use workspace_operator::{
     api::{Workspace, names},
     protection::{Protection, Without},
 };
 
-use crate::{panics, world::World};
+use crate::panics;
 
 use super::{
     checks,

@@ -11,12 +11,8 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+use test_world::{IMAGE, World, is, program::Program, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace, WorkspaceClass, names};
-
-use crate::{
-    program::Program,
-    world::{IMAGE, World, is, told},
-};
 
 /// How often a program speaks.
 const BEAT: Duration = Duration::from_millis(300);
@@ -257,7 +253,7 @@ async fn elsewhere(world: &World) {
         world
             .until("x", "waiting for a program", |workspace| {
                 told(workspace, ConditionType::Ready) == "False/AwaitingRegistration"
-                    && crate::world::starts(workspace) == number
+                    && test_world::starts(workspace) == number
             })
             .await;
     };
@@ -283,7 +279,7 @@ async fn registration(world: &World) {
     lives(world, "a", json!({"busy": true})).await;
     world.ready("x").await;
     world.restart("x").await;
-    world.until("x", "started anew", |workspace| crate::world::starts(workspace) == 2).await;
+    world.until("x", "started anew", |workspace| test_world::starts(workspace) == 2).await;
     lives(world, "b", json!({"busy": true})).await;
     world.ready("x").await;
 }

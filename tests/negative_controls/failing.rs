@@ -5,15 +5,13 @@ use kube::api::DeleteParams;
 use serde_json::json;
 use test_apiserver::{Fault, Matcher, Verb};
 use test_invariants::Invariant;
+use test_world::{IMAGE, World, starts, told};
 use workspace_operator::{
     api::{ConditionType, Reason, names},
     protection::Protection,
 };
 
-use crate::{
-    notice,
-    world::{IMAGE, World, starts, told},
-};
+use crate::notice;
 
 #[tokio::test]
 async fn an_operator_that_ends_after_a_deletion() {

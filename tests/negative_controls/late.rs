@@ -5,6 +5,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use test_apiserver::{ClientOptions, Fault, Gate, Matcher, Verb};
 use test_invariants::Invariant;
+use test_world::{IMAGE, World, program::Program, registration};
 use tokio::task::JoinHandle;
 use workspace_operator::{
     api::{ConditionType, Reason, Workspace},
@@ -12,11 +13,7 @@ use workspace_operator::{
     run,
 };
 
-use crate::{
-    notice,
-    program::Program,
-    world::{IMAGE, World, registration},
-};
+use crate::notice;
 
 /// A second operator, with a client of its own.
 fn another(world: &World) -> JoinHandle<Result<(), run::Error>> {

@@ -16,16 +16,6 @@
 //! There is none that no check can see.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
-#[path = "../scenarios/pod_history.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod pod_history;
-#[path = "../scenarios/program.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod program;
-#[path = "../scenarios/world.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod world;
-
 mod failing;
 mod late;
 mod mistaken;
@@ -34,9 +24,8 @@ mod outside;
 use std::collections::BTreeSet;
 
 use test_invariants::{Invariant, check};
+use test_world::World;
 use workspace_operator::protection::{Protection, Without};
-
-use crate::world::World;
 
 /// Tells a story with the protection and without it. The runtime has to be of one thread, as the switch is.
 async fn notice(protection: Protection, invariant: Invariant, story: impl AsyncFn(&mut World)) {

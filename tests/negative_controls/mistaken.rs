@@ -4,15 +4,13 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use test_invariants::Invariant;
+use test_world::{IMAGE, World, is, told};
 use workspace_operator::{
     api::{ConditionType, Reason, names},
     protection::Protection,
 };
 
-use crate::{
-    notice,
-    world::{IMAGE, World, is, told},
-};
+use crate::notice;
 
 #[tokio::test]
 async fn a_pod_that_only_seems_to_be_gone() {

@@ -8,15 +8,13 @@ use kube::{
 };
 use serde_json::json;
 use test_invariants::Invariant;
+use test_world::{World, is};
 use workspace_operator::{
     api::{ConditionType, WorkspaceClass},
     protection::Protection,
 };
 
-use crate::{
-    notice,
-    world::{World, is},
-};
+use crate::notice;
 
 const NAMES: [&str; 3] = ["x", "y", "z"];
 

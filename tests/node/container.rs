@@ -1,12 +1,10 @@
 //! What a running container tells, and how its end is told.
 
 use serde_json::json;
+use test_world::{IMAGE, condition, is, starts};
 use workspace_operator::api::{ConditionType, Reason};
 
-use crate::{
-    inside, on_the_real_node,
-    world::{IMAGE, condition, is, starts},
-};
+use crate::{inside, on_the_real_node};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logs_and_exec_work_by_the_name_of_the_workspace() {

@@ -8,14 +8,10 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
+use test_world::{IMAGE, World};
 use workspace_operator::api::{ConditionType, Reason, Workspace, WorkspaceClass};
 
-use crate::{
-    inside,
-    network::visit,
-    on_the_real_node,
-    world::{IMAGE, World},
-};
+use crate::{inside, network::visit, on_the_real_node};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_example_becomes_ready() {

@@ -4,12 +4,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use serde_json::json;
 use test_cluster::images;
+use test_world::{IMAGE, World, condition, is};
 use workspace_operator::api::{ConditionType, Reason};
 
-use crate::{
-    inside, on_the_real_node,
-    world::{IMAGE, World, condition, is},
-};
+use crate::{inside, on_the_real_node};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_image_leaves_the_old_pod_serving_and_a_good_one_is_taken() {

@@ -5,9 +5,8 @@ use kube::{
     Api,
     api::{AttachParams, LogParams},
 };
+use test_world::World;
 use tokio::io::AsyncReadExt;
-
-use crate::world::World;
 
 /// Runs a shell script in a workspace as `kubectl exec` does, and gives what it printed.
 pub async fn run(world: &World, name: &str, script: &str) -> String {

@@ -3,15 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the tests' own functions may end a test too")]
 
-#[path = "../scenarios/pod_history.rs"]
-mod pod_history;
-#[path = "../scenarios/program.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod program;
-#[path = "../scenarios/world.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod world;
-
 mod container;
 mod examples;
 mod image;
@@ -24,8 +15,7 @@ mod security;
 use std::{env, future::Future};
 
 use test_cluster::{NODE_ADDRESS, NodeKind, NodeKinds, is_own_cluster};
-
-use crate::world::{World, registration_at};
+use test_world::{World, registration_at};
 
 /// Runs a test in a world of its own, on this machine's real node.
 async fn on_the_real_node<F, Fut>(test: F)

@@ -1,11 +1,9 @@
 //! Workspaces find each other by name.
 
 use serde_json::{Value, json};
+use test_world::{IMAGE, World};
 
-use crate::{
-    inside, on_the_real_node,
-    world::{IMAGE, World},
-};
+use crate::{inside, on_the_real_node};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workspace_is_reached_at_its_address_and_after_a_restart_too() {

@@ -11,12 +11,10 @@ use std::{future::Future, time::Duration};
 
 use serde_json::{Value, json};
 use test_cluster::{Cluster, NodeKind, images};
+use test_world::{World, starts};
 use workspace_operator::api::{Workspace, status::ActivityState};
 
-use crate::{
-    inside, on_the_real_node,
-    world::{World, starts},
-};
+use crate::{inside, on_the_real_node};
 
 /// There while the program is busy.
 const BUSY_FILE: &str = "/tmp/busy";

@@ -3,12 +3,10 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::{Value, json};
+use test_world::{IMAGE, World, shown, starts};
 use workspace_operator::api::{ConditionType, Reason, names};
 
-use crate::{
-    inside, on_the_real_node,
-    world::{IMAGE, World, shown, starts},
-};
+use crate::{inside, on_the_real_node};
 
 const TIMES: usize = 10;
 

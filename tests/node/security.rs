@@ -7,12 +7,10 @@ use kube::{
 };
 use serde_json::json;
 use test_cluster::{Cluster, NodeKind};
+use test_world::{IMAGE, World};
 use workspace_operator::api::WorkspaceClass;
 
-use crate::{
-    inside, on_the_real_node,
-    world::{IMAGE, World},
-};
+use crate::{inside, on_the_real_node};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restricted_workspace_writes_to_its_volume_as_user_1000_and_has_no_token() {

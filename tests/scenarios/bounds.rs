@@ -10,12 +10,12 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use test_world::{IMAGE, World, condition, observed, starts, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace};
 
 use crate::{
     class::{create_with, delete, message, own, patch, requested},
     class_use::serves_on,
-    world::{IMAGE, World, condition, observed, starts, told},
 };
 
 scenarios!(

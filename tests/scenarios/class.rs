@@ -8,9 +8,8 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+use test_world::{IMAGE, World, condition, is, shown, starts, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace, WorkspaceClass, names};
-
-use crate::world::{IMAGE, World, condition, is, shown, starts, told};
 
 scenarios!(
     a_missing_class_is_said_at_once_and_heals_by_itself,

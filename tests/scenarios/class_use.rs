@@ -6,12 +6,10 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
+use test_world::{IMAGE, World, is, starts, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace, names};
 
-use crate::{
-    class::{class_of, classes, create_with, delete, message, own, patch, requested},
-    world::{IMAGE, World, is, starts, told},
-};
+use crate::class::{class_of, classes, create_with, delete, message, own, patch, requested};
 
 scenarios!(
     a_class_is_for_the_namespaces_that_its_selector_names,

@@ -2,9 +2,8 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use serde_json::json;
+use test_world::{IMAGE, World, is, shown, starts};
 use workspace_operator::api::ConditionType;
-
-use crate::world::{IMAGE, World, is, shown, starts};
 
 scenarios!(
     a_workspace_becomes_ready_with_its_companions,

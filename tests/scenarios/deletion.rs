@@ -7,9 +7,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 use test_apiserver::{Fault, Gate, Matcher, Verb};
+use test_world::{IMAGE, World, is, shown, starts, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace};
-
-use crate::world::{IMAGE, World, is, shown, starts, told};
 
 scenarios!(
     a_workspace_can_be_deleted_while_starting,

@@ -8,13 +8,12 @@ use kube::{
 };
 use serde_json::{Value, json};
 use test_apiserver::{Fault, Matcher, Verb, failure};
+use test_world::{Ground, IMAGE, World, condition, program::Program, shown, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace, status::ActivityState};
 
 use crate::{
     class::{create_with, delete, own, patch},
     idle::begin,
-    program::Program,
-    world::{Ground, IMAGE, World, condition, shown, told},
 };
 
 scenarios!(

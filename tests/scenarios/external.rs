@@ -6,15 +6,16 @@ use http::StatusCode;
 use k8s_openapi::api::core::v1::{Pod, Secret, ServiceAccount};
 use kube::{ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
+use test_world::{
+    IMAGE, World, condition, is,
+    program::{Program, bound_token},
+    shown, starts, told,
+};
 use workspace_operator::api::{
     ConditionType, Reason, Workspace, class::Backend, names, status::ActivityState,
 };
 
-use crate::{
-    class::{classes, create_with, own},
-    program::{Program, bound_token},
-    world::{IMAGE, World, condition, is, shown, starts, told},
-};
+use crate::class::{classes, create_with, own};
 
 scenarios!(
     who_connects_is_ready_and_costs_no_write,
@@ -243,7 +244,7 @@ async fn a_pod_of_an_older_start_that_turns_up_late_has_to_go(world: World) {
         "metadata": {"name": "x", "labels": labels, "ownerReferences": [owner]},
         "spec": {"containers": [{"name": "main", "image": IMAGE}]}});
     let late: Pod = world.apply(late).await;
-    let late = crate::program::token(&world, &late, &[names::AUDIENCE]).await;
+    let late = test_world::program::token(&world, &late, &[names::AUDIENCE]).await;
     assert_eq!(second.with_token(&late).register().await.0, StatusCode::UNAUTHORIZED);
     world.eventually("it is gone", || async { world.pod("x").await.is_none().then_some(()) }).await;
     assert_eq!(starts(&world.ready("x").await), 2);

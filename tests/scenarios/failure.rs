@@ -10,9 +10,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 use test_apiserver::{Scheduling, Verb};
+use test_world::{IMAGE, World, condition, is, shown, starts, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace, status::Failures};
-
-use crate::world::{IMAGE, World, condition, is, shown, starts, told};
 
 scenarios!(
     a_pod_that_somebody_deletes_is_replaced_at_once,

@@ -7,9 +7,8 @@ use test_apiserver::{
     Failure, Fault, Matcher, Verb,
     failure::{self, failure},
 };
+use test_world::{IMAGE, World, is, starts};
 use workspace_operator::api::{ConditionType, Reason};
-
-use crate::world::{IMAGE, World, is, starts};
 
 scenarios_in_memory!(
     a_conflict_is_tried_again_at_once,

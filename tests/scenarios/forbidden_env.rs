@@ -9,13 +9,13 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
+use test_world::{IMAGE, World, starts, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace};
 
 use crate::{
     bounds::refused,
     class::{create_with, delete, own, patch},
     class_use::serves_on,
-    world::{IMAGE, World, starts, told},
 };
 
 scenarios!(

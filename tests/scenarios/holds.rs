@@ -6,9 +6,8 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::json;
+use test_world::{IMAGE, World, condition, is, shown, starts, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace};
-
-use crate::world::{IMAGE, World, condition, is, shown, starts, told};
 
 scenarios!(
     a_hold_stops_and_its_end_starts_again,

@@ -5,16 +5,13 @@ use std::time::Duration;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use test_world::{IMAGE, World, condition, is, program::Program, starts, told};
 use workspace_operator::api::{
     ConditionType, Reason, names,
     status::{ActivityState, StartCause},
 };
 
-use crate::{
-    class::{create_with, delete, own, patch},
-    program::Program,
-    world::{IMAGE, World, condition, is, starts, told},
-};
+use crate::class::{create_with, delete, own, patch};
 
 scenarios!(
     an_unused_workspace_is_stopped_and_woken_by_taking_the_hold_away,

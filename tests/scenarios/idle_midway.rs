@@ -13,14 +13,11 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use test_apiserver::{Fault, FaultRule, Gate, Matcher, Verb};
+use test_world::{IMAGE, World, condition, is, program::Program, starts, told};
 use tokio::net::TcpListener;
 use workspace_operator::api::{ConditionType, Reason, names, status::ActivityState};
 
-use crate::{
-    idle::{BEAT, begin, unused},
-    program::Program,
-    world::{IMAGE, World, condition, is, starts, told},
-};
+use crate::idle::{BEAT, begin, unused};
 
 scenarios_in_memory!(
     activity_between_hold_and_record_wins,

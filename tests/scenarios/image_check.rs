@@ -14,10 +14,9 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::json;
+use test_world::{IMAGE, World, condition, is, shown, starts, told};
 use tokio::sync::watch;
 use workspace_operator::api::{ConditionType, Reason, names};
-
-use crate::world::{IMAGE, World, condition, is, shown, starts, told};
 
 scenarios!(
     a_pod_of_somebody_else_with_the_label_of_a_probe_is_left_alone,

@@ -9,9 +9,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 use test_apiserver::{Resizing, failure};
+use test_world::{IMAGE, World, condition, shown, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace, names};
-
-use crate::world::{IMAGE, World, condition, shown, told};
 
 scenarios!(
     labels_of_ours_that_somebody_takes_away_are_put_back,

@@ -10,7 +10,7 @@ macro_rules! scenarios {
         mod on_a_real_api_server {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(crate::world::World::on_a_real_api_server().await).await;
+                super::$name(test_world::World::on_a_real_api_server().await).await;
             })*
         }
     };
@@ -22,7 +22,7 @@ macro_rules! scenarios_in_memory {
         mod in_memory {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(crate::world::World::in_memory().await).await;
+                super::$name(test_world::World::in_memory().await).await;
             })*
         }
     };
@@ -34,16 +34,11 @@ macro_rules! scenarios_on_a_real_api_server {
         mod on_a_real_api_server {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                super::$name(crate::world::World::on_a_real_api_server().await).await;
+                super::$name(test_world::World::on_a_real_api_server().await).await;
             })*
         }
     };
 }
-
-mod availability;
-mod pod_history;
-mod program;
-mod world;
 
 mod bad_input;
 mod bounds;

@@ -14,12 +14,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 use test_apiserver::{Fault, Matcher, Verb, failure};
+use test_world::{IMAGE, World, is, shown};
 use workspace_operator::api::{ConditionType, Reason};
 
-use crate::{
-    class::{create_with, delete, own, patch},
-    world::{IMAGE, World, is, shown},
-};
+use crate::class::{create_with, delete, own, patch};
 
 scenarios!(
     the_policy_is_stored_before_the_pod_and_owned_by_both,

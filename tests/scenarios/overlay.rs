@@ -3,12 +3,12 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::{Value, json};
+use test_world::{IMAGE, World, starts, told};
 use workspace_operator::api::{ConditionType, Reason};
 
 use crate::{
     bounds::refused,
     class::{create_with, delete, own, patch},
-    world::{IMAGE, World, starts, told},
 };
 
 scenarios!(

@@ -10,12 +10,11 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use test_world::{IMAGE, World, condition, is, shown, starts, told};
 use workspace_operator::{
     api::{ConditionType, Reason, Workspace, names},
     claim::Claim,
 };
-
-use crate::world::{IMAGE, World, condition, is, shown, starts, told};
 
 scenarios!(
     a_missing_secret_holds_the_start_before_the_claim_and_heals_by_itself,

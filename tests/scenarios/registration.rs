@@ -5,12 +5,12 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use workspace_operator::api::{ConditionType, Reason, names};
-
-use crate::{
+use test_world::{
+    IMAGE, World, is,
     program::{Program, token},
-    world::{IMAGE, World, is, starts, told},
+    starts, told,
 };
+use workspace_operator::api::{ConditionType, Reason, names};
 
 scenarios!(
     a_workspace_is_ready_only_after_its_program_registered,

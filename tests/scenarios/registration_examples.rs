@@ -6,17 +6,14 @@ use kube::ResourceExt;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 use serde_json::Value;
 use test_apiserver::Termination;
+use test_world::{World, program::Program, starts};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
 };
 use workspace_operator::api::{Workspace, names, status::ActivityState};
 
-use crate::{
-    program::Program,
-    registration::required,
-    world::{World, starts},
-};
+use crate::registration::required;
 
 scenarios_in_memory!(
     the_example_in_shell_registers_beats_and_registers_again,

@@ -5,6 +5,11 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
+use test_world::{
+    World,
+    program::{Program, trusting},
+    starts,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -12,11 +17,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use workspace_operator::api::{ConditionType, Reason};
 
-use crate::{
-    program::{Program, trusting},
-    registration::required,
-    world::{World, starts},
-};
+use crate::registration::required;
 
 scenarios_in_memory!(
     a_flood_of_bad_tokens_is_told_to_wait_and_asks_nobody,

@@ -4,13 +4,10 @@
 use http::StatusCode;
 use serde_json::json;
 use test_apiserver::{Fault, Matcher, Termination, Verb, failure};
+use test_world::{World, program::Program, starts};
 use workspace_operator::api::{ConditionType, Reason, names};
 
-use crate::{
-    program::Program,
-    registration::required,
-    world::{World, starts},
-};
+use crate::registration::required;
 
 scenarios_in_memory!(
     a_container_that_restarts_has_to_register_again,

@@ -6,13 +6,10 @@ use http::StatusCode;
 use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::json;
 use test_apiserver::{ClientOptions, Matcher, Verb};
+use test_world::{IMAGE, World, is, program::Program, registration, starts, told};
 use workspace_operator::api::{ConditionType, names};
 
-use crate::{
-    program::Program,
-    registration::required,
-    world::{IMAGE, World, is, registration, starts, told},
-};
+use crate::registration::required;
 
 scenarios!(
     any_replica_registers_and_passes_heartbeats_on,

@@ -5,9 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
+use test_world::{IMAGE, World, condition, is, shown, starts};
 use workspace_operator::api::{ConditionType, Workspace, names};
-
-use crate::world::{IMAGE, World, condition, is, shown, starts};
 
 scenarios!(
     an_annotation_gives_one_new_pod,

@@ -3,9 +3,8 @@
 use kube::ResourceExt;
 use serde_json::json;
 use test_apiserver::{Fault, Gate, Matcher, Verb, failure};
+use test_world::{IMAGE, World, condition, is, shown, starts, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace, WorkspaceStatus};
-
-use crate::world::{IMAGE, World, condition, is, shown, starts, told};
 
 scenarios!(
     a_restart_while_the_old_pod_terminates_joins_the_one_under_way,

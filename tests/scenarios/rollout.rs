@@ -9,13 +9,10 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
+use test_world::{IMAGE, World, availability::Availability, condition, is, shown, starts, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace, WorkspaceClass};
 
-use crate::{
-    availability::Availability,
-    class::{classes, create_with, delete, own, patch},
-    world::{IMAGE, World, condition, is, shown, starts, told},
-};
+use crate::class::{classes, create_with, delete, own, patch};
 
 scenarios!(
     a_changed_class_reaches_so_many_at_a_time,

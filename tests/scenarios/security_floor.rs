@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 use test_apiserver::Verb;
+use test_world::{IMAGE, World, shown, starts, told};
 use workspace_operator::api::{ConditionType, Reason};
 
 use crate::{
     bounds::refused,
     class::{create_with, delete, own},
     class_use::{label_namespace, serves_on},
-    world::{IMAGE, World, shown, starts, told},
 };
 
 scenarios!(

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use test_apiserver::{Fault, Matcher, Verb, failure};
-
-use crate::world::World;
+use test_world::World;
 
 scenarios_in_memory!(an_operator_that_never_got_ready_ends_when_told_to);
 

@@ -4,9 +4,8 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 use test_apiserver::{Fault, Gate, Matcher, Verb};
+use test_world::{IMAGE, World, shown, starts, told};
 use workspace_operator::api::{ConditionType, Reason, Workspace};
-
-use crate::world::{IMAGE, World, shown, starts, told};
 
 scenarios!(
     a_stop_takes_the_pod_and_leaves_the_volume,

@@ -3,9 +3,8 @@
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use test_apiserver::{Fault, Matcher};
+use test_world::{IMAGE, World, is, starts};
 use workspace_operator::api::{Workspace, names};
-
-use crate::world::{IMAGE, World, is, starts};
 
 scenarios!(a_lost_status_is_rebuilt_from_the_pod, two_operators_at_once_start_no_more_than_one);
 

@@ -7,9 +7,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 use test_apiserver::{Binding, Verb, failure};
+use test_world::{IMAGE, World, condition, is, shown, starts, told};
 use workspace_operator::api::{ConditionType, Reason};
-
-use crate::world::{IMAGE, World, condition, is, shown, starts, told};
 
 scenarios!(
     a_bigger_size_grows_the_claim_without_a_restart,

@@ -1,12 +1,10 @@
 //! The two kinds whose properties are changed.
 
 use serde_json::{Value, json};
+use test_world::IMAGE;
 use workspace_operator::api::{crd, names};
 
-use crate::{
-    schema::{self, Place},
-    world::IMAGE,
-};
+use crate::schema::{self, Place};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -4,17 +4,11 @@
 //! `make state-space` runs all of it, `make test` a slice that differs each time. See [`choice`] for how to repeat one.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
-#[path = "../scenarios/pod_history.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod pod_history;
 #[path = "../crd/sample.rs"]
 mod sample;
 #[path = "../crd/schema.rs"]
 #[allow(dead_code, reason = "the CRD's own tests use all of it")]
 mod schema;
-#[path = "../scenarios/world.rs"]
-#[allow(dead_code, reason = "scenarios use all of it")]
-mod world;
 
 mod case;
 mod choice;

@@ -7,9 +7,8 @@ use kube::{
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
 };
 use serde_json::{Map, Value, json};
+use test_world::World;
 use workspace_operator::api::{ConditionType, names};
-
-use crate::world::World;
 
 /// What stands for a workspace's name.
 const NAME: &str = "NAME";

@@ -5,13 +5,11 @@ use std::{
     time::Duration,
 };
 
+use test_world::World;
 use tokio::time::Instant;
 use workspace_operator::api::{ConditionType, Reason};
 
-use crate::{
-    seen::{self, Seen},
-    world::World,
-};
+use crate::seen::{self, Seen};
 
 /// How long anything may take before it counts as stuck. Generous: machines are shared.
 const LIMIT: Duration = Duration::from_secs(90);

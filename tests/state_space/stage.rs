@@ -4,12 +4,12 @@ use http::Request;
 use kube::Client;
 use serde_json::{Value, json};
 use test_cluster::NodeKind;
+use test_world::{IMAGE, World};
 use workspace_operator::api::names;
 
 use crate::{
     kind::Kind,
     meaning::{CLASSES, NAMESPACE},
-    world::{IMAGE, World},
 };
 
 /// What generated names of Secrets, ConfigMaps, their keys, service accounts and claims are.

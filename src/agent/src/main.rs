@@ -62,10 +62,7 @@ fn run(settings: Settings) -> Result<u8, Error> {
     let plan = Plan {
         starts_at_once: settings.start_before_registration || settings.url == Target::Nowhere,
         grace: Duration::from_secs(settings.grace_seconds.into()),
-        identity: format!(
-            "workspace {}/{}, incarnation {},",
-            settings.namespace, settings.name, settings.incarnation
-        ),
+        identity: settings.identity(),
         command: settings.command,
     };
     match settings.url {

@@ -52,16 +52,28 @@ pub struct Settings {
     /// How long the command of a stale incarnation may take to end before it is killed.
     #[arg(long, env = "WORKSPACE_AGENT_GRACE_SECONDS", default_value_t = 10)]
     pub grace_seconds: u32,
-    /// Who registers; only for messages.
-    #[arg(long, env = "WORKSPACE_NAME", hide = true, default_value = "?")]
-    pub name: String,
-    #[arg(long, env = "WORKSPACE_NAMESPACE", hide = true, default_value = "?")]
-    pub namespace: String,
-    #[arg(long, env = "WORKSPACE_INCARNATION", hide = true, default_value = "?")]
-    pub incarnation: String,
+    /// Who registers; only for messages. Elsewhere than in a Pod nobody sets it.
+    #[arg(long, env = "WORKSPACE_NAME", hide = true)]
+    name: Option<String>,
+    #[arg(long, env = "WORKSPACE_NAMESPACE", hide = true)]
+    namespace: Option<String>,
+    #[arg(long, env = "WORKSPACE_INCARNATION", hide = true)]
+    incarnation: Option<String>,
     /// The command and its arguments.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+impl Settings {
+    /// What messages call the incarnation.
+    pub fn identity(&self) -> String {
+        match (&self.namespace, &self.name, &self.incarnation) {
+            (Some(namespace), Some(name), Some(incarnation)) => {
+                format!("workspace {namespace}/{name}, incarnation {incarnation},")
+            }
+            _ => "this incarnation".to_owned(),
+        }
+    }
 }
 
 /// Scheme, host and port of the operator, without a slash at the end.
@@ -116,6 +128,14 @@ mod tests {
         assert_eq!(url("https://[::1]:8443/"), "https://[::1]:8443/v1/register");
         assert!(read_target("https://operator:8443/else").is_err());
         assert_eq!(read_target(""), Ok(Target::Nowhere));
+    }
+
+    #[test]
+    fn who_is_not_told_its_name_has_none() {
+        let settings = |more: &[&str]| Settings::parse_from([&["workspace-agent"], more].concat());
+        assert_eq!(settings(&[]).identity(), "this incarnation");
+        let named = settings(&["--name", "x", "--namespace", "team", "--incarnation", "3"]);
+        assert_eq!(named.identity(), "workspace team/x, incarnation 3,");
     }
 
     #[test]

@@ -7,15 +7,13 @@ use kube::{
 };
 use serde_json::{Value, json};
 use std::time::Duration;
+use test_world::{World, is, told};
 use workspace_operator::api::{ConditionType, names, status::ActivityState};
 
 use super::{
     OFTEN, assert_undisturbed, begin_work, end_work, heard, many, required, said, with_agents_beating_every,
 };
-use crate::{
-    inside,
-    world::{World, is, told},
-};
+use crate::inside;
 
 const AGENTS: usize = 20;
 /// The operator looks at its certificates once a minute.

@@ -2,13 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use test_world::{starts, told};
 use workspace_operator::api::{ConditionType, Reason, names, status::ActivityState};
 
 use super::{BUSY_FILE, OFTEN, end_work, heard, required, with_agents_beating_every};
-use crate::{
-    inside,
-    world::{starts, told},
-};
+use crate::inside;
 
 const ACTIVITY_FILE: &str = "/tmp/activity";
 

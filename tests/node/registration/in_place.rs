@@ -4,13 +4,11 @@
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use test_world::{World, starts, told};
 use workspace_operator::api::{ConditionType, names, status::ActivityState};
 
 use super::{OFTEN, begin_work, cluster, heard, many, required, with_agents_beating_every};
-use crate::{
-    inside,
-    world::{World, starts, told},
-};
+use crate::inside;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_all_at_once_every_program_registers_again() {

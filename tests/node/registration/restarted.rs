@@ -4,13 +4,14 @@ use http::StatusCode;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
+use test_world::{
+    World,
+    program::{Program, token},
+    starts,
+};
 use workspace_operator::api::names;
 
 use super::{assert_never_refused, many, required, with_agents};
-use crate::{
-    program::{Program, token},
-    world::{World, starts},
-};
 
 const TIMES: usize = 20;
 

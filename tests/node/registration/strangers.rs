@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use test_cluster::NodeKind;
+use test_world::{
+    IMAGE, World,
+    program::{Program, token},
+};
 use workspace_operator::api::names;
 
 use super::{assert_undisturbed, cluster, required, with_agents};
-use crate::{
-    program::{Program, token},
-    world::{IMAGE, World},
-};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_else_s_token_is_good_and_none_that_was_tampered_with() {

@@ -7,16 +7,13 @@ use kube::{
 };
 use serde_json::json;
 use test_cluster::images;
+use test_world::{IMAGE, starts};
 use workspace_operator::api::{WorkspaceClass, names, status::ActivityState};
 
 use super::{
     OFTEN, assert_never_refused, begin_work, cluster, heard, required, with_agents, with_agents_beating_every,
 };
-use crate::{
-    inside,
-    security::enforce_restricted,
-    world::{IMAGE, starts},
-};
+use crate::{inside, security::enforce_restricted};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_a_sidecar_it_registers_the_program_beside_it_again_and_again() {
@@ -85,7 +82,7 @@ async fn a_restricted_program_in_a_managed_network_registers_and_beats() {
 }
 
 /// Which process registered, and for which start of the container.
-async fn registration(world: &crate::world::World) -> Option<String> {
+async fn registration(world: &test_world::World) -> Option<String> {
     let status = world.pod("x").await?.status?;
     let mark = status.conditions?.into_iter().find(|one| one.type_ == names::REGISTERED)?;
     mark.message

@@ -1,7 +1,7 @@
 //! The end of a Pod on a fake node, as a kubelet brings it about: the Pod is deleted by its UID. kwok deletes by name
 //! alone, and under load late and twice, which takes the successor of that name.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -38,11 +38,10 @@ impl Reaper {
 async fn reap(pods: Api<Pod>) {
     let events = watcher(pods.clone(), watcher::Config::default()).default_backoff().applied_objects();
     let mut events = std::pin::pin!(events);
-    let mut ended = BTreeSet::new();
     while let Some(event) = events.next().await {
         let Ok(pod) = event else { continue };
-        let Some(uid) = pod.uid().filter(|_| is_ending_here(&pod)) else { continue };
-        if ended.insert(uid.clone()) {
+        // Twice does no harm. Whom it ended is not remembered: an etcd that is restored brings them back.
+        if let Some(uid) = pod.uid().filter(|_| is_ending_here(&pod)) {
             tokio::spawn(end(pods.clone(), pod, uid));
         }
     }

@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use test_invariants::{Recorder, What};
 use workspace_operator::api::names;
 
-use crate::world::World;
+use crate::World;
 
 /// A process of a Pod.
 #[derive(Clone)]
@@ -71,16 +71,19 @@ impl Program {
     }
 
     /// The same with another token.
+    #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: token.to_owned(), ..self.clone() }
     }
 
     /// Another process with the same token.
+    #[must_use]
     pub fn restarted(&self, nonce: &str) -> Self {
         Self { nonce: nonce.to_owned(), ..self.clone() }
     }
 
     /// The same that speaks to another replica.
+    #[must_use]
     pub fn speaking_to(&self, url: &str) -> Self {
         Self { url: url.to_owned(), ..self.clone() }
     }
