@@ -9,6 +9,7 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::Parser;
@@ -60,11 +61,18 @@ fn print_crds(dir: Option<&Path>) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// How long an answer may take.
+const READ_TIMEOUT: Duration = Duration::from_mins(5);
+
 async fn operate(args: RunArgs) -> Result<(), Box<dyn Error>> {
     telemetry::init(args.log_format);
     let mut config = Config::infer().await?;
     // kube would repeat a call for minutes and hold the workspace's place meanwhile; our retries are per object.
     config.default_retry = false;
+    // A connection can be lost without a word, and a list that waits on it would wait for ever. A watch is never silent
+    // for so long: the API server ends it before.
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.reset_reader_on_write = true;
     let settings = args.settings(&config.default_namespace)?;
     let registration = if args.registration { Some(registration(&args, &settings)?) } else { None };
     let options = run::Options {

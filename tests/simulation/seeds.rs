@@ -14,7 +14,7 @@ use std::{
 use crate::coverage::Coverage;
 
 /// Every so many seeds one is played twice, and told twice the same.
-const TWICE: u64 = 200;
+const TWICE: u64 = 50;
 
 #[derive(Default)]
 struct Result {
