@@ -8,7 +8,7 @@ use std::{
 
 use futures::channel::mpsc;
 use kube::Client;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -60,6 +60,9 @@ pub enum Error {
     /// The certificates of the registration port could not be had.
     #[error(transparent)]
     Certificates(#[from] certificates::Error),
+    /// A Secret it starts with was not answered for.
+    #[error("the API server did not answer for the hash key and the certificates in {} s", patience.as_secs())]
+    Unanswered { patience: Duration },
     /// The registration port could not be had.
     #[error("listening for registrations")]
     Listen(#[source] std::io::Error),
@@ -86,15 +89,20 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
         listen,
         clock,
     } = options;
-    let key = if restart_on_reference_change {
-        Some(hash_key::load(&client, &hash_key_namespace).await?)
-    } else {
-        None
-    };
-    let port = match registration {
-        Some(registration) => Some(Port::open(&client, &settings, registration, clock.clone()).await?),
-        None => None,
-    };
+    // Nothing else looks after these calls yet: one that is never answered would keep the operator from starting.
+    let patience = settings.reconcile_timeout;
+    let prepared = timeout(patience, async {
+        let key = match restart_on_reference_change {
+            true => Some(hash_key::load(&client, &hash_key_namespace).await?),
+            false => None,
+        };
+        let port = match registration {
+            Some(registration) => Some(Port::open(&client, &settings, registration, clock.clone()).await?),
+            None => None,
+        };
+        Ok::<_, Error>((key, port))
+    });
+    let (key, port) = prepared.await.map_err(|_| Error::Unanswered { patience })??;
     let (leadership, setter) = match &election {
         Some(_) => {
             let (leadership, setter) = Leadership::elected();

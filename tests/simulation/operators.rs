@@ -104,6 +104,11 @@ impl Operator {
         self.crash = None;
         self.client.faults().clear();
         self.client.thaw_watches();
+        self.keep(clock);
+    }
+
+    /// Starts it if it ended.
+    pub fn keep(&mut self, clock: &Clock) {
         if !self.is_running() {
             self.start(clock);
         }

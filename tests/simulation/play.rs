@@ -92,7 +92,7 @@ async fn play(seed: u64, trace: &Trace) -> Vec<String> {
     recorder.note(clock(), What::Calm);
     trace.say(clock(), "stage", "calm");
     let mut wrong = Vec::new();
-    if rest(&operators).await {
+    if rest(&mut operators, &clock).await {
         if server.watches().iter().all(|watch| watch.pending == 0) {
             recorder.note(clock(), What::Settled);
         } else {
@@ -112,17 +112,22 @@ async fn play(seed: u64, trace: &Trace) -> Vec<String> {
 }
 
 /// Until nobody has written for long.
-async fn rest(operators: &[Operator]) -> bool {
-    let writes = || operators.iter().map(Operator::writes).sum::<usize>();
+async fn rest(operators: &mut [Operator], clock: &Clock) -> bool {
+    let count = |operators: &[Operator]| operators.iter().map(Operator::writes).sum::<usize>();
     let begun = Instant::now();
-    let (mut last, mut since) = (writes(), begun);
+    let (mut last, mut since) = (count(operators), begun);
     while since.elapsed() < REST {
         if begun.elapsed() > PATIENCE {
             return false;
         }
         sleep(LOOK).await;
-        if writes() != last {
-            (last, since) = (writes(), Instant::now());
+        // One that waits for an answer from before the calm ends by itself.
+        for operator in &mut *operators {
+            operator.keep(clock);
+        }
+        let writes = count(operators);
+        if writes != last {
+            (last, since) = (writes, Instant::now());
         }
     }
     true
