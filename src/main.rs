@@ -23,7 +23,7 @@ use workspace_operator::{
     cli::{Cli, Command, RunArgs},
     context::Settings,
     election::{self, Election, Parameters},
-    run::{self, Registration},
+    run::{self, Entrance, Registration},
     telemetry,
 };
 
@@ -113,7 +113,7 @@ fn registration(args: &RunArgs, settings: &Settings) -> Result<Registration, Box
         Some(secret) => Source::Given { secret: secret.clone() },
         None => Source::Own { names: BTreeSet::from([host, service]).into_iter().collect() },
     };
-    Ok(Registration { listener: Arc::new(listener), url, certificates })
+    Ok(Registration { entrance: Entrance::Listener(Arc::new(listener)), url, certificates })
 }
 
 fn stands_for_election(args: &RunArgs) -> bool {

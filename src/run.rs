@@ -8,7 +8,7 @@ use std::{
 
 use futures::channel::mpsc;
 use kube::Client;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -43,12 +43,21 @@ pub struct Options {
 }
 
 /// Where programs register.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Registration {
-    pub listener: Arc<TcpListener>,
-    /// The listener's address as programs reach it.
+    pub entrance: Entrance,
+    /// The entrance's address as programs reach it.
     pub url: String,
     pub certificates: certificates::Source,
+}
+
+/// How programs come in.
+#[derive(Clone)]
+pub enum Entrance {
+    /// By connections, with TLS.
+    Listener(Arc<TcpListener>),
+    /// By calls to the endpoint, which is put here once it hears.
+    Direct(watch::Sender<Option<Arc<Endpoint>>>),
 }
 
 /// The operator could not start, or can't go on.
@@ -211,9 +220,28 @@ async fn overdue(stop: CancellationToken, pending: Pending, limit: Duration) {
     }
 }
 
+/// An [`Entrance`] that is taken.
+enum Door {
+    Listener(tokio::net::TcpListener),
+    Direct(watch::Sender<Option<Arc<Endpoint>>>),
+}
+
+impl Door {
+    fn open(entrance: Entrance) -> std::io::Result<Self> {
+        match entrance {
+            Entrance::Listener(listener) => {
+                let listener = listener.try_clone()?;
+                listener.set_nonblocking(true)?;
+                Ok(Self::Listener(tokio::net::TcpListener::from_std(listener)?))
+            }
+            Entrance::Direct(sender) => Ok(Self::Direct(sender)),
+        }
+    }
+}
+
 /// The registration port, with its certificates.
 struct Port {
-    listener: tokio::net::TcpListener,
+    door: Door,
     url: String,
     keeper: Arc<Keeper>,
 }
@@ -225,13 +253,11 @@ impl Port {
         registration: Registration,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let Registration { listener, url, certificates } = registration;
-        let listener = listener.try_clone().map_err(Error::Listen)?;
-        listener.set_nonblocking(true).map_err(Error::Listen)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Listen)?;
+        let Registration { entrance, url, certificates } = registration;
+        let door = Door::open(entrance).map_err(Error::Listen)?;
         let namespace = &settings.operator_namespace;
         let keeper = Keeper::load(client.clone(), namespace, certificates, clock).await?;
-        Ok(Self { listener, url, keeper: Arc::new(keeper) })
+        Ok(Self { door, url, keeper: Arc::new(keeper) })
     }
 
     fn registrar(&self) -> Registrar {
@@ -240,7 +266,7 @@ impl Port {
 
     /// Answers before it leads, too: any replica may register a program. Nobody is heard before the caches are filled.
     async fn serve(self, context: Arc<Context>, stop: CancellationToken) {
-        let Self { listener, url, keeper } = self;
+        let Self { door, url, keeper } = self;
         tokio::select! {
             biased;
             () = context.pending.wait() => {}
@@ -248,7 +274,18 @@ impl Port {
         }
         let peers = Peers::new(context.leadership.clone(), &url, Arc::clone(&keeper));
         let endpoint = Arc::new(Endpoint::new(context, peers));
-        let serving = registration::serve(listener, keeper.server_config(), endpoint, stop.clone());
-        tokio::join!(serving, keeper.run(stop));
+        let serving = async {
+            match door {
+                Door::Listener(listener) => {
+                    registration::serve(listener, keeper.server_config(), endpoint, stop.clone()).await;
+                }
+                Door::Direct(sender) => {
+                    sender.send_replace(Some(endpoint));
+                    stop.cancelled().await;
+                    sender.send_replace(None);
+                }
+            }
+        };
+        tokio::join!(serving, keeper.run(stop.clone()));
     }
 }

@@ -64,7 +64,7 @@ async fn a_program_that_asks_too_much_is_told_to_wait(world: World) {
 
 /// A connection to the port, past the handshake.
 async fn connect(world: &World, program: &Program) -> TlsStream<TcpStream> {
-    let address = world.registration.listener.local_addr().unwrap();
+    let address = world.registration.url.trim_start_matches("https://");
     let stream = TcpStream::connect(address).await.unwrap();
     let connector = TlsConnector::from(Arc::new(trusting(&program.trust)));
     connector.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap()

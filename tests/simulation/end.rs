@@ -1,12 +1,73 @@
 //! What has to be so in the end.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use test_apiserver::ApiServer;
+use test_invariants::{Recorder, What, check};
+use tokio::time::{Instant, sleep};
+use workspace_operator::context::Clock;
 
-use crate::users::Wish;
+use crate::{operators::Operator, programs::Programs, users::Wish};
+
+/// How long nobody must write until all has come to rest: longer than any pause.
+const REST: Duration = Duration::from_mins(12);
+/// How long that may take.
+const PATIENCE: Duration = Duration::from_hours(1);
+/// How often is looked whether it has, and programs beat.
+const LOOK: Duration = Duration::from_secs(20);
+
+/// Lets all come to rest, and tells what is wrong then, or was on the way.
+pub async fn judge(
+    server: &ApiServer,
+    recorder: &Recorder,
+    operators: &mut [Operator],
+    programs: &mut Programs,
+    wishes: &[(&str, &Wish)],
+    clock: &Clock,
+) -> Vec<String> {
+    recorder.note(clock(), What::Calm);
+    let mut wrong = Vec::new();
+    if rest(operators, programs, clock).await {
+        if server.watches().iter().all(|watch| watch.pending == 0) {
+            recorder.note(clock(), What::Settled);
+            programs.haunt().await;
+        } else {
+            wrong.push("a watch was not told of everything".to_owned());
+        }
+        wrong.extend(wishes.iter().filter_map(|(name, wish)| differs(server, name, wish)));
+    } else {
+        wrong.push("the operators do not come to rest".to_owned());
+    }
+    wrong.extend(check(&recorder.history()).into_iter().map(|violation| violation.to_string()));
+    wrong
+}
+
+/// Until nobody has written for long.
+async fn rest(operators: &mut [Operator], programs: &mut Programs, clock: &Clock) -> bool {
+    let count = |operators: &[Operator]| operators.iter().map(Operator::writes).sum::<usize>();
+    let begun = Instant::now();
+    let (mut last, mut since) = (count(operators), begun);
+    while since.elapsed() < REST {
+        if begun.elapsed() > PATIENCE {
+            return false;
+        }
+        sleep(LOOK).await;
+        programs.behave().await;
+        // One that waits for an answer from before the calm ends by itself.
+        for operator in &mut *operators {
+            operator.keep(clock);
+        }
+        let writes = count(operators);
+        if writes != last {
+            (last, since) = (writes, Instant::now());
+        }
+    }
+    true
+}
 
 /// What differs from what is wished; nothing, if all is well.
-pub fn differs(server: &ApiServer, name: &str, wish: &Wish) -> Option<String> {
+fn differs(server: &ApiServer, name: &str, wish: &Wish) -> Option<String> {
     let workspace = server.object("Workspace", "test", name);
     let pod = server.object("Pod", "test", name);
     let Some(workspace) = workspace else {

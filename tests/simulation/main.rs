@@ -10,7 +10,9 @@ mod dice;
 mod end;
 mod nature;
 mod operators;
+mod orders;
 mod play;
+mod programs;
 mod seeds;
 mod trace;
 mod users;
@@ -29,6 +31,13 @@ fn main() -> ExitCode {
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("SEED") {
         return play::one(seed, env::var_os("SIMULATION_WORKER").is_none());
+    }
+    if let Some(script) = number("ORDERS") {
+        let depth = number("DEPTH").and_then(|depth| usize::try_from(depth).ok()).unwrap_or(orders::DEPTH);
+        return orders::one(
+            usize::try_from(script).unwrap_or(usize::MAX).min(orders::SCRIPTS.len() - 1),
+            depth,
+        );
     }
     let first = number("FIRST").unwrap_or(1);
     let result = match number("SIMULATE_FOR") {

@@ -6,27 +6,30 @@ use test_apiserver::{ApiServer, ClientOptions, Fault, FaultRule, Matcher, TestCl
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use workspace_operator::{
+    certificates::Source,
     context::{Clock, Settings},
     election::{Election, Parameters},
-    run::{self, Options},
+    run::{self, Entrance, Options, Registration},
 };
 
-use crate::{dice::Dice, trace::Trace, weather::Weather};
+use crate::{dice::Dice, programs::Door, trace::Trace, weather::Weather};
 
 pub struct Operator {
     pub client: TestClient,
-    name: String,
+    pub name: String,
     elects: bool,
     starts: usize,
     running: Option<JoinHandle<Result<(), run::Error>>>,
     crash: Option<FaultRule>,
+    /// Where programs ask it.
+    pub door: Door,
 }
 
 impl Operator {
     pub fn new(server: &ApiServer, number: usize, elects: bool) -> Self {
         let name = format!("operator-{number}");
         let client = server.client_with(ClientOptions::named(&name));
-        Self { client, name, elects, starts: 0, running: None, crash: None }
+        Self { client, name, elects, starts: 0, running: None, crash: None, door: Door::new(None) }
     }
 
     pub fn is_running(&self) -> bool {
@@ -51,7 +54,11 @@ impl Operator {
             },
             restart_on_reference_change: true,
             hash_key_namespace: "test".to_owned(),
-            registration: None,
+            registration: Some(Registration {
+                entrance: Entrance::Direct(self.door.clone()),
+                url: "https://operator.test:8443".to_owned(),
+                certificates: Source::Own { names: vec!["operator.test".to_owned()] },
+            }),
             election,
             listen: None,
             clock: clock.clone(),
@@ -81,6 +88,7 @@ impl Operator {
         if let Some(running) = self.running.take() {
             running.abort();
         }
+        self.door.send_replace(None);
     }
 
     /// Ends it if its crash has come, starts it again if it is down: sooner or later.
@@ -116,7 +124,8 @@ impl Operator {
 
     /// Its writes so far that are work.
     pub fn writes(&self) -> usize {
-        self.client.log().count(|call| call.verb.is_write() && call.kind != "Lease" && call.kind != "Event")
+        let beside = ["Event", "Lease", "TokenReview"];
+        self.client.log().count(|call| call.verb.is_write() && !beside.contains(&call.kind.as_str()))
     }
 }
 

@@ -1,10 +1,10 @@
 //! One seed.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc};
 
 use jiff::Timestamp;
 use test_apiserver::{ApiServer, Options};
-use test_invariants::{Recorder, What, check};
+use test_invariants::Recorder;
 use tokio::time::{Instant, sleep};
 use workspace_operator::context::Clock;
 
@@ -13,17 +13,11 @@ use crate::{
     dice::Dice,
     end, nature,
     operators::{Operator, TICK},
+    programs::Programs,
     trace::Trace,
     users::Users,
     weather::Weather,
 };
-
-/// How long nobody must write until all has come to rest: longer than any pause.
-const REST: Duration = Duration::from_mins(12);
-/// How long that may take.
-const PATIENCE: Duration = Duration::from_hours(1);
-/// How often is looked whether it has.
-const LOOK: Duration = Duration::from_secs(30);
 
 /// Plays a seed, prints what is wrong, and the trace too where that is wanted.
 pub fn one(seed: u64, is_told: bool) -> ExitCode {
@@ -45,6 +39,9 @@ pub fn one(seed: u64, is_told: bool) -> ExitCode {
     if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// After how many ticks programs say something.
+const WORD: usize = 40;
+
 async fn play(seed: u64, trace: &Trace) -> Vec<String> {
     let dice = Dice::of(seed, 0);
     let (start, origin) = (Timestamp::from_second(1_800_000_000).unwrap(), Instant::now());
@@ -65,12 +62,24 @@ async fn play(seed: u64, trace: &Trace) -> Vec<String> {
     }
     let mut users = Users::new(server.clone(), Dice::of(seed, 2), trace.clone(), clock.clone());
 
+    let doors = operators.iter().map(|operator| operator.door.clone()).collect();
+    let mut programs = Programs::new(
+        server.clone(),
+        doors,
+        Dice::of(seed, 5),
+        trace.clone(),
+        recorder.clone(),
+        clock.clone(),
+    );
     let (pods, tending) = (Dice::of(seed, 3), Dice::of(seed, 4));
     let acts = 4 + dice.below(12);
     for _ in 0..acts {
         let pause = *dice.one(&[0, 1, 5, 20, 100, 600]);
-        for _ in 0..=pause {
+        for tick in 0..=pause {
             sleep(TICK).await;
+            if tick % WORD == 0 {
+                programs.speak().await;
+            }
             for operator in &mut operators {
                 operator.tend(&clock, &tending, &weather, trace);
             }
@@ -89,46 +98,11 @@ async fn play(seed: u64, trace: &Trace) -> Vec<String> {
     }
     nature::heal(&server);
     users.mend();
-    recorder.note(clock(), What::Calm);
     trace.say(clock(), "stage", "calm");
-    let mut wrong = Vec::new();
-    if rest(&mut operators, &clock).await {
-        if server.watches().iter().all(|watch| watch.pending == 0) {
-            recorder.note(clock(), What::Settled);
-        } else {
-            wrong.push("a watch was not told of everything".to_owned());
-        }
-        for (name, wish) in &users.wishes {
-            wrong.extend(end::differs(&server, name, wish));
-        }
-    } else {
-        wrong.push("the operators do not come to rest".to_owned());
-    }
-    wrong.extend(check(&recorder.history()).into_iter().map(|violation| violation.to_string()));
+    let wishes: Vec<_> = users.wishes.iter().map(|(name, wish)| (*name, wish)).collect();
+    let wrong = end::judge(&server, &recorder, &mut operators, &mut programs, &wishes, &clock).await;
     for operator in &mut operators {
         operator.kill();
     }
     wrong
-}
-
-/// Until nobody has written for long.
-async fn rest(operators: &mut [Operator], clock: &Clock) -> bool {
-    let count = |operators: &[Operator]| operators.iter().map(Operator::writes).sum::<usize>();
-    let begun = Instant::now();
-    let (mut last, mut since) = (count(operators), begun);
-    while since.elapsed() < REST {
-        if begun.elapsed() > PATIENCE {
-            return false;
-        }
-        sleep(LOOK).await;
-        // One that waits for an answer from before the calm ends by itself.
-        for operator in &mut *operators {
-            operator.keep(clock);
-        }
-        let writes = count(operators);
-        if writes != last {
-            (last, since) = (writes, Instant::now());
-        }
-    }
-    true
 }

@@ -73,11 +73,17 @@ impl Users {
         } else {
             json!({})
         };
+        let registration = *self.dice.one(&[
+            r#"{"policy": "Disabled"}"#,
+            r#"{"policy": "Required"}"#,
+            r#"{"policy": "Required", "onSilence": "Restart"}"#,
+        ]);
+        let registration: Value = serde_json::from_str(registration).unwrap();
         let object = json!({
             "apiVersion": "workspaces.dev/v1alpha1",
             "kind": "Workspace",
             "metadata": {"name": name, "namespace": "test", "annotations": annotations},
-            "spec": {"image": format!("registry.test/{image}:1")},
+            "spec": {"image": format!("registry.test/{image}:1"), "registration": registration},
         });
         // The one before it may still be there.
         self.server.create(object).ok()?;

@@ -65,11 +65,6 @@ impl<'a> Object<'a> {
         self.list("/metadata/ownerReferences").iter().find(is_workspace).map(Object)
     }
 
-    /// Whether it has any owner.
-    pub fn is_owned(self) -> bool {
-        !self.list("/metadata/ownerReferences").is_empty()
-    }
-
     /// The status and reason of a condition.
     pub fn condition(self, type_: &str) -> Option<(&'a str, &'a str)> {
         let conditions = self.list("/status/conditions");

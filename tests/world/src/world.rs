@@ -17,7 +17,7 @@ use workspace_operator::{
     certificates::Source,
     context::Settings,
     election::{self, Election, Parameters},
-    run::{self, Options, Registration},
+    run::{self, Entrance, Options, Registration},
 };
 
 use crate::pod_history::PodHistory;
@@ -196,7 +196,7 @@ impl World {
 
     /// What an operator of this world is told.
     pub fn options(&self, registration: Registration) -> Options {
-        let address = registration.listener.local_addr().unwrap().to_string();
+        let address = registration.url.trim_start_matches("https://").to_owned();
         let election = self.elects.then(|| Election {
             namespace: self.namespace.clone(),
             name: names::OPERATOR.to_owned(),
@@ -262,5 +262,6 @@ pub fn registration_at(address: &str) -> Registration {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let names = vec![address.to_owned()];
-    Registration { listener: Arc::new(listener), url, certificates: Source::Own { names } }
+    let entrance = Entrance::Listener(Arc::new(listener));
+    Registration { entrance, url, certificates: Source::Own { names } }
 }

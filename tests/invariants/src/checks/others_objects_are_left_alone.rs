@@ -1,10 +1,12 @@
 //! I14: nothing of another owner is adopted, changed or deleted.
 //!
 //! Another's is what no workspace owns: neither by an ownerReference nor, where nobody owns it, by the label of a workspace.
+//! A network policy outlives its workspace, and is its Pod's alone then (docs/decisions/0012).
 //! Judged are the calls of operators that were answered with success, by what they were made on.
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use test_apiserver::{Verb, recorder::Request};
 use workspace_operator::api::names;
 
@@ -28,7 +30,7 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
             let Some((operator, request)) = successful(history, *call) else { return };
             let is_deletion = request.verb == Verb::Delete;
             let ends = change.after().is_none_or(Object::is_deleting) && !before.is_deleting();
-            if ends == is_deletion && is_anothers(before) {
+            if ends == is_deletion && is_anothers(&change.kind, before) {
                 let what = format!(
                     "{operator} asked to {:?} {} {}, which is another's",
                     request.verb,
@@ -56,13 +58,17 @@ fn anothers<'a>(objects: &Objects<'a>, request: &Request) -> Option<Object<'a>> 
         return None;
     }
     let object = objects.get(&request.kind, request.namespace.as_deref()?, request.name.as_deref()?)?;
-    is_anothers(object).then_some(object)
+    is_anothers(&request.kind, object).then_some(object)
 }
 
-fn is_anothers(object: Object<'_>) -> bool {
-    let is_labelled =
-        !object.label(names::WORKSPACE).is_empty() || !object.label(names::PROBE_FOR).is_empty();
-    object.owner().is_none() && (object.is_owned() || !is_labelled)
+fn is_anothers(kind: &str, object: Object<'_>) -> bool {
+    let workspace = object.label(names::WORKSPACE);
+    let is_labelled = !workspace.is_empty() || !object.label(names::PROBE_FOR).is_empty();
+    let is_pod_s = |owner: &Value| {
+        kind == "NetworkPolicy" && owner["kind"] == "Pod" && owner["name"].as_str() == Some(workspace)
+    };
+    let has_others = !object.list("/metadata/ownerReferences").iter().all(is_pod_s);
+    object.owner().is_none() && (has_others || !is_labelled)
 }
 
 fn successful(history: &History, wanted: u64) -> Option<(&str, &Request)> {
@@ -109,6 +115,20 @@ mod tests {
         owned["metadata"]["ownerReferences"] =
             json!([{"apiVersion": "apps/v1", "kind": "Deployment", "uid": "d"}]);
         assert_eq!(delete(owned).broken(), [I14]);
+    }
+
+    #[test]
+    fn a_policy_that_its_pod_alone_owns_is_ours_and_of_other_kinds_it_is_not() {
+        let of_pod = |kind: &str, owner: &str| {
+            let mut object = child(kind, "x");
+            object["metadata"]["ownerReferences"] =
+                json!([{"apiVersion": "v1", "kind": "Pod", "name": owner, "uid": "p"}]);
+            let story = Story::new().put(object);
+            story.by("operator", Verb::Delete, kind, "x", |story| story.remove(kind, "x")).broken()
+        };
+        assert_eq!(of_pod("NetworkPolicy", "x"), []);
+        assert_eq!(of_pod("NetworkPolicy", "y"), [I14]);
+        assert_eq!(of_pod("Service", "x"), [I14]);
     }
 
     #[test]
