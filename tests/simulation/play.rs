@@ -66,6 +66,7 @@ async fn play(seed: u64, trace: &Trace) -> Vec<String> {
     let mut programs = Programs::new(
         server.clone(),
         doors,
+        elects || count == 1,
         Dice::of(seed, 5),
         trace.clone(),
         recorder.clone(),

@@ -41,6 +41,7 @@ struct Program {
 pub struct Programs {
     server: ApiServer,
     doors: Vec<Door>,
+    is_led_by_one: bool,
     dice: Dice,
     trace: Trace,
     recorder: Recorder,
@@ -54,18 +55,29 @@ impl Programs {
     pub fn new(
         server: ApiServer,
         doors: Vec<Door>,
+        is_led_by_one: bool,
         dice: Dice,
         trace: Trace,
         recorder: Recorder,
         clock: Clock,
     ) -> Self {
-        Self { server, doors, dice, trace, recorder, clock, former: BTreeMap::new(), questions: 0 }
+        Self {
+            server,
+            doors,
+            is_led_by_one,
+            dice,
+            trace,
+            recorder,
+            clock,
+            former: BTreeMap::new(),
+            questions: 0,
+        }
     }
 
     /// Nobody.
     pub fn none(server: &ApiServer, recorder: &Recorder, clock: &Clock) -> Self {
         let (dice, trace) = (Dice::of(0, 0), Trace::default());
-        Self::new(server.clone(), Vec::new(), dice, trace, recorder.clone(), clock.clone())
+        Self::new(server.clone(), Vec::new(), true, dice, trace, recorder.clone(), clock.clone())
     }
 
     /// The program of a Pod that runs and has a credential: a new one from time to time, as from a kubelet.
@@ -125,11 +137,23 @@ impl Programs {
         }
     }
 
+    /// Asks one operator after the other until one answers. Where several lead, all of them have to hear it.
     async fn ask(&mut self, program: &Program, path: &str) -> Option<u16> {
-        if self.doors.is_empty() {
-            return None;
+        let mut code = None;
+        let first = self.dice.below(self.doors.len().max(1));
+        for number in 0..self.doors.len() {
+            let door = (first + number) % self.doors.len();
+            match self.ask_one(door, program, path).await {
+                Some(503) | None => {}
+                answer if self.is_led_by_one => return answer,
+                answer => code = answer,
+            }
         }
-        let door = self.dice.one(&self.doors).borrow().clone()?;
+        code
+    }
+
+    async fn ask_one(&mut self, door: usize, program: &Program, path: &str) -> Option<u16> {
+        let door = self.doors[door].borrow().clone()?;
         self.questions += 1;
         let (question, uid) = (self.questions, program.pod_uid.clone());
         let body: Value = json!({ "nonce": program.nonce });

@@ -49,6 +49,9 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
         if let Some(what) = told(change) {
             violations.push(event.at, what);
         }
+        if let Some((workspace, since)) = silent(change) {
+            rows.entry(workspace.uid()).or_default().lost.get_or_insert(since);
+        }
         if let Some((before, after)) = change.claim() {
             let row = rows.entry(after.uid()).or_default();
             let is_loss = before.is_some_and(|before| is_only_a_loss(before, after));
@@ -86,6 +89,16 @@ fn note(row: &mut Row, pod: Option<Start<'_>>, now: Timestamp) {
         }
         (true, Some(_)) | (false, None) => {}
     }
+}
+
+/// Whoever is lost by its silence runs on until its time to start anew has come.
+fn silent(change: &Change) -> Option<(Workspace<'_>, Timestamp)> {
+    let (_, workspace) = change.of_workspace()?;
+    let is_silent = workspace.0.text("/status/failures/last/reason") == "HeartbeatLost";
+    is_silent
+        .then(|| workspace.0.time("/status/failures/last/time"))
+        .flatten()
+        .map(|since| (workspace, since))
 }
 
 /// Whether nothing but the loss of its Pod led to this claim.
