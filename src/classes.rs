@@ -63,8 +63,13 @@ async fn publish(ctx: &Context) -> bool {
         if class.status.as_ref() == Some(&next) {
             continue;
         }
-        match write(ctx, class, &next).await {
-            Ok(()) => tell(ctx, class, &next).await,
+        let limit = ctx.settings.reconcile_timeout;
+        let written = tokio::time::timeout(limit, write(ctx, class, &next)).await;
+        match written.unwrap_or(Err(Error::TimedOut { name, limit })) {
+            Ok(()) => {
+                // A courtesy.
+                let _ = tokio::time::timeout(limit, tell(ctx, class, &next)).await;
+            }
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "writing a class's status");
                 all_written = false;

@@ -12,7 +12,7 @@ use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     api::names,
@@ -101,6 +101,8 @@ pub struct Context {
     /// So many programs are asked for their activity at a time: those that don't answer must not hold up everybody.
     pub looks: Semaphore,
     pub waker: Waker,
+    /// Told when a child of a workspace that is gone was seen.
+    pub littered: Notify,
     /// Where and how programs register; none where they can't.
     pub registration: Option<Registrar>,
     pub leadership: Leadership,
@@ -126,6 +128,7 @@ impl Context {
         let gates = Gates::new(stores.classes.clone(), waker.clone());
         let heartbeats = Heartbeats::new(settings.heartbeat);
         let context = Self {
+            littered: Notify::new(),
             client,
             stores,
             settings,

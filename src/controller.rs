@@ -5,7 +5,7 @@ mod wakes;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, future::ready};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
@@ -26,7 +26,6 @@ use crate::{
     backoff::{self, after},
     context::Context,
     error::{Error, Retry as Class},
-    leftovers,
     memory::{Memory, Retry, Wish},
     readiness::Pending,
     reconcile,
@@ -46,8 +45,6 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const CONFLICT: Duration = Duration::from_millis(50);
 /// More conflicts in a row than chance brings: something is wrong, and haste does not mend it.
 const MOST_CONFLICTS: u32 = 5;
-/// How many workspaces that are gone are cleaned up after at a time.
-const CLEANING: u16 = 16;
 /// A net under everything: each workspace is looked at once in so long.
 const RESYNC: Duration = Duration::from_hours(1);
 
@@ -171,7 +168,10 @@ pub async fn run(
     let of_pass = Arc::clone(&ctx);
     controller
         .run(pass, error_policy, ctx)
-        .for_each_concurrent(usize::from(CLEANING), |result| ended(Arc::clone(&of_pass), result))
+        .for_each(|result| {
+            ended(&of_pass, result);
+            ready(())
+        })
         .await;
 }
 
@@ -197,15 +197,13 @@ where
     controller.watches_stream(children.touched_objects(), move |child| by_label(&child, label))
 }
 
-/// What follows a pass, or the lack of one.
-async fn ended<T>(ctx: Arc<Context>, result: Result<T, controller::Error<Error, watcher::Error>>) {
+/// What follows a pass, or the lack of one. It must not wait: nothing is watched meanwhile.
+fn ended<T>(ctx: &Context, result: Result<T, controller::Error<Error, watcher::Error>>) {
     match result {
-        // A child of a workspace that is gone. Who does not lead cleans up when it begins to.
-        Err(controller::Error::ObjectNotFound(gone)) if ctx.leadership.is_leading() => {
-            leftovers::clean(&ctx, gone.namespace.as_deref().unwrap_or_default(), &gone.name).await;
-        }
+        // A child of a workspace that is gone.
+        Err(controller::Error::ObjectNotFound(_)) => ctx.littered.notify_one(),
         // What was told where it happened.
-        Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+        Ok(_) | Err(controller::Error::ReconcilerFailed(..)) => {}
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "running the controller");
         }
@@ -289,7 +287,10 @@ async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> 
         Ok(workspace) => workspace,
         Err(invalid) => {
             tracing::warn!(error = invalid.error, "the object can't be read");
-            return unreadable::tell(&ctx, invalid).await.map(|()| Action::await_change());
+            let (name, limit) =
+                (invalid.metadata.name.clone().unwrap_or_default(), ctx.settings.reconcile_timeout);
+            let told = tokio::time::timeout(limit, unreadable::tell(&ctx, invalid)).await;
+            return told.unwrap_or(Err(Error::TimedOut { name, limit })).map(|()| Action::await_change());
         }
     };
     let uid = workspace.uid().unwrap_or_default();
@@ -316,9 +317,13 @@ async fn pass(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> 
         }
         _ => None,
     };
-    if memory.retry.is_some() {
+    if let (Some(retry), Err(error)) = (&memory.retry, &result) {
         ctx.gates.rest(&uid);
+        if retry.tries >= reconcile::WORTH_TELLING {
+            reconcile::tell_trouble(&ctx, &workspace, &mut memory, error).await;
+        }
     }
+    memory.known = None;
     ctx.remember(&uid, memory);
     match result {
         Ok(visit) => Ok(visit.map_or_else(Action::await_change, |visit| Action::requeue(until(&ctx, visit)))),

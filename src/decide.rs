@@ -115,13 +115,19 @@ fn running(s: &Situation, pod: &PodFacts) -> Step {
         Health::Finished(cause) => Some(cause),
         Health::Ready | Health::NotReady(_) => silence.as_ref(),
     };
+    match stand_or_stop(s, pod, ended) {
+        // Before a record is withdrawn: somebody may have carried it out, and the cache may be old.
+        Step::Rest(_) if s.is_stop_recorded() && !s.is_live => Step::ReadBoth,
+        step => step,
+    }
+}
+
+fn stand_or_stop(s: &Situation, pod: &PodFacts, ended: Option<&Cause>) -> Step {
     let is_stopped = is_stopped_for_rollout(s, pod);
     match (change(s, Some(pod)), ended) {
         // What it was stopped for has gone, and another operator may be about to delete it.
         (None, _) if is_stopped && blocked(s).is_none() => Step::Delete { uid: pod.view.uid().to_owned() },
         (None, Some(cause)) => lost(s, cause, || Step::Delete { uid: pod.view.uid().to_owned() }),
-        // Before a record is withdrawn: another operator may have carried it out, and the cache may be old.
-        (None, None) if s.is_stop_recorded() && !s.is_live => Step::ReadBoth,
         (None, None) => Step::Rest(Rest::Settled(blocked(s).map(Waiting::Blocked))),
         (Some(Change { cause: StopCause::InputsChanged | StopCause::Rollout, what }), None)
             if waits_for_restart(s) && !is_stopped =>

@@ -102,6 +102,17 @@ impl Error {
     }
 }
 
+/// What went wrong, with all its causes, in one line: the same text for the same cause.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
+}
+
 fn is_about_the_object(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => status.code < 500,

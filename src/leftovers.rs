@@ -1,6 +1,8 @@
 //! What a workspace that is gone may leave behind where the garbage collector does not know whose it was: a network
 //! policy that had no owner yet, because the operator ended between making it and making its Pod the owner.
 
+use std::time::Duration;
+
 use kube::{Api, runtime::reflector::ObjectRef};
 
 use crate::{
@@ -8,37 +10,48 @@ use crate::{
     apply,
     context::Context,
     error::Error,
-    stores::Stores,
     view::{NetworkPolicyView, PodView, label},
 };
 
-/// Cleans up after the workspace of this name, which the cache does not have. A failure is tried again with the next
-/// event of what was left, or at the next start.
-pub async fn clean(ctx: &Context, namespace: &str, name: &str) {
-    let Some(policy) = Stores::child(&ctx.stores.policies, namespace, name) else { return };
-    if !is_nobodys(&policy, name) {
-        return;
-    }
-    if let Err(error) = delete(ctx, namespace, name, &policy).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            namespace,
-            name,
-            "cleaning up after a workspace"
-        );
+/// Between two looks: many events tell of one workspace that goes.
+const PACE: Duration = Duration::from_secs(1);
+/// After a failure.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Cleans up after every workspace that is gone, from now on and whenever [`Context::littered`] tells, until it is
+/// dropped. What was told before it ran is not told again; so it begins with a look.
+pub async fn run(ctx: &Context) {
+    ctx.pending.wait().await;
+    loop {
+        if clean(ctx).await {
+            ctx.littered.notified().await;
+            tokio::time::sleep(PACE).await;
+        } else {
+            tokio::time::sleep(RETRY).await;
+        }
     }
 }
 
-/// Cleans up after every workspace that is gone, as one does who begins to look after them: what the cache told before
-/// is not told again.
-pub async fn clean_all(ctx: &Context) {
+/// Cleans up after all of them. Answers whether that was done.
+async fn clean(ctx: &Context) -> bool {
+    let mut all_done = true;
     for policy in ctx.stores.policies.state() {
         let namespace = policy.metadata.namespace.clone().unwrap_or_default();
         let Some(name) = label(&policy.metadata, names::WORKSPACE) else { continue };
-        if ctx.stores.workspaces.get(&ObjectRef::new(name).within(&namespace)).is_none() {
-            clean(ctx, &namespace, name).await;
+        let is_gone = ctx.stores.workspaces.get(&ObjectRef::new(name).within(&namespace)).is_none();
+        if !is_gone || !is_nobodys(&policy, name) {
+            continue;
+        }
+        let limit = ctx.settings.reconcile_timeout;
+        let deleted = tokio::time::timeout(limit, delete(ctx, &namespace, name, &policy)).await;
+        let failed = deleted.unwrap_or_else(|_| Err(Error::TimedOut { name: name.to_owned(), limit })).err();
+        if let Some(error) = failed {
+            all_done = false;
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, namespace, name, "cleaning up after a workspace");
         }
     }
+    all_done
 }
 
 fn is_nobodys(policy: &NetworkPolicyView, name: &str) -> bool {

@@ -23,6 +23,7 @@ use workspace_operator::{
     cli::{Cli, Command, RunArgs},
     context::Settings,
     election::{self, Election, Parameters},
+    error::with_causes,
     run::{self, Entrance, Registration},
     telemetry,
 };
@@ -38,12 +39,7 @@ async fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut line = error.to_string();
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                line = format!("{line}: {error}");
-                cause = error.source();
-            }
+            let line = with_causes(error.as_ref());
             let _ = writeln!(std::io::stderr(), "workspace-operator: {line}");
             ExitCode::FAILURE
         }

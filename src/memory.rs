@@ -51,6 +51,8 @@ pub struct Memory {
     pub looked: Option<(String, Looked)>,
     /// The status we wrote last.
     pub said: Said,
+    /// What the failed pass found out.
+    pub known: Option<crate::api::WorkspaceStatus>,
     /// Failed passes.
     pub retry: Option<Retry>,
 }

@@ -5,19 +5,20 @@ mod idle;
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt};
 
 use crate::{
-    api::{Workspace, class::Backend},
+    api::{ConditionType, Workspace, WorkspaceStatus, class::Backend},
     apply::{self, Made, pod::Deleted},
     build::{self, Owner},
     context::Context,
     decide::{Rest, Step, decide},
-    error::{Error, Retry},
+    error::{self, Error, Retry},
     events, image_check,
     memory::{Candidate, Memory, Refused},
     observe,
-    resolve::Effective,
+    resolve::{Effective, progress_deadline},
     rest::{self, Shape},
     rollout::{self, Asker},
     situation::{PodState, Situation, Turn, Verdict, VolumeState},
@@ -28,6 +29,10 @@ use crate::{
 
 /// How long an event may take.
 const EVENT_PATIENCE: Duration = Duration::from_secs(2);
+/// After how many failed passes in a row status says why: a hiccup is not worth a write.
+pub const WORTH_TELLING: u32 = 3;
+/// How long it may take to tell of trouble: who is in trouble may get no answer to that either.
+const TELLING: Duration = Duration::from_secs(5);
 /// More steps than any sound pass takes: a net under a loop that would not end.
 const MOST_STEPS: usize = 24;
 
@@ -48,6 +53,37 @@ pub async fn reconcile(
         ctx.gates.release(&pass.owner.uid);
     }
     result
+}
+
+/// Says why nothing goes on, after a pass that failed again, beside all that the pass found out.
+pub async fn tell_trouble(ctx: &Context, cached: &Arc<Workspace>, memory: &mut Memory, error: &Error) {
+    let known = memory.known.take();
+    let mut pass = Pass { ctx, owner: observe::owner(cached), workspace: memory.newest(cached), memory };
+    let known = known.or_else(|| pass.workspace.status.clone()).unwrap_or_default();
+    let (generation, spec) = (pass.workspace.metadata.generation, &pass.workspace.spec);
+    let next =
+        status::trouble(&known, generation, progress_deadline(spec), &error::with_causes(error), ctx.now());
+    let written = tokio::time::timeout(TELLING, pass.write(next)).await;
+    if let Ok(Err(unsaid)) = written {
+        tracing::debug!(error = &unsaid as &dyn std::error::Error, "telling of a failed pass");
+    }
+}
+
+/// What a pass found out before this step of it failed; none where the last status says as much.
+fn found_out(situation: &Situation, step: &Step) -> Option<WorkspaceStatus> {
+    match step {
+        Step::Start | Step::Delete { .. } => Some(status::compute(situation, step)),
+        Step::Verify => {
+            // Of the change nothing is known but what was.
+            let is_of_change = |one: &&Condition| one.type_ == ConditionType::UpToDate.as_str();
+            let before = situation.status.conditions.iter().find(is_of_change).cloned();
+            let mut found = status::compute(situation, step);
+            found.conditions.retain(|one| !is_of_change(&one));
+            found.conditions.extend(before);
+            Some(found)
+        }
+        _ => None,
+    }
 }
 
 fn class_of(situation: &Situation) -> Option<&str> {
@@ -88,7 +124,8 @@ impl Pass<'_> {
                 Step::Rest(rest) => return self.rest(situation, rest).await,
                 step => {
                     if let Err(error) = self.take(step.clone(), situation).await {
-                        return Err(self.explained(error, situation, &step).await);
+                        self.memory.known = found_out(situation, &step);
+                        return Err(error);
                     }
                 }
             }
@@ -130,17 +167,6 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// A start or a stop that fails is still one whose deadline runs: status goes on telling.
-    async fn explained(&mut self, error: Error, situation: &Situation, step: &Step) -> Error {
-        if matches!(step, Step::Start | Step::Delete { .. }) && error.retry() == Retry::BackOff {
-            let next = status::compute(situation, step);
-            if let Err(unsaid) = self.write(next).await {
-                tracing::debug!(error = &unsaid as &dyn std::error::Error, "telling of a failed step");
-            }
-        }
-        error
-    }
-
     /// Nothing more to do: keeps the children in shape, says how things stand, and waits.
     async fn rest(&mut self, situation: &mut Situation, rest: Rest) -> Result<Option<Timestamp>, Error> {
         // What fails here must not keep status from telling the rest.
@@ -154,7 +180,14 @@ impl Pass<'_> {
             return Ok(Some(situation.now));
         }
         let step = Step::Rest(rest);
-        let said_again_at = self.say(situation, status::compute(situation, &step)).await?;
+        let next = status::compute(situation, &step);
+        if shape.is_err() && self.memory.retry.as_ref().is_some_and(|retry| retry.tries + 1 >= WORTH_TELLING)
+        {
+            // It is told with what is wrong, or it would be told two ways in turn.
+            self.memory.known = Some(next);
+            return shape.map(|_| None);
+        }
+        let said_again_at = self.say(situation, next).await?;
         shape?;
         let others = timers::earliest(tidied?, self.asked_again_at(situation));
         let others = timers::earliest(others, said_again_at);
@@ -240,7 +273,7 @@ impl Pass<'_> {
     async fn say(
         &mut self,
         situation: &Situation,
-        next: crate::api::WorkspaceStatus,
+        next: WorkspaceStatus,
     ) -> Result<Option<Timestamp>, Error> {
         let current = self.workspace.status.clone().unwrap_or_default();
         let pause = self.memory.said.pause(&current, &next, situation.now, situation.jitter);
@@ -250,7 +283,7 @@ impl Pass<'_> {
         Ok(pause)
     }
 
-    async fn write(&mut self, next: crate::api::WorkspaceStatus) -> Result<(), Error> {
+    async fn write(&mut self, next: WorkspaceStatus) -> Result<(), Error> {
         let before = self.workspace.status.clone().unwrap_or_default();
         if let Some(written) = apply::status::publish(&self.ctx.client, &self.workspace, &next).await? {
             self.memory.written = Some(Arc::clone(&written));

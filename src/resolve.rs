@@ -15,7 +15,7 @@ pub mod volume;
 
 pub use desired::{Desired, resolve};
 pub use draft::Draft;
-pub use effective::Effective;
+pub use effective::{Effective, progress_deadline};
 pub use suspension::{Run, Suspension};
 
 use crate::api::Reason;

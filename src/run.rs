@@ -86,6 +86,9 @@ pub enum Error {
     LeaseLost,
 }
 
+/// How long the ports and the Lease get to end in order.
+const FAREWELL: Duration = Duration::from_secs(10);
+
 /// Runs until `stop` is cancelled.
 pub async fn run(client: Client, options: Options, stop: CancellationToken) -> Result<(), Error> {
     let client = depth::limited(client);
@@ -141,9 +144,14 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     // The Lease is given back only after the last write.
     let written = CancellationToken::new();
     if let Some((election, setter)) = election.zip(setter) {
-        let standing = election::run(client, election, clock, setter, written.clone());
+        // One that can't fill its caches can do nothing with the Lease, and would keep it from those who can.
+        let (pending, written) = (context.pending.clone(), written.clone());
         tasks.spawn(async move {
-            standing.await;
+            tokio::select! {
+                biased;
+                () = pending.wait() => election::run(client, election, clock, setter, written).await,
+                () = written.cancelled() => {}
+            }
             Ok(())
         });
     }
@@ -154,9 +162,14 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     };
     stop.cancel();
     written.cancel();
-    while let Some(ended) = tasks.join_next().await {
-        result = result.and(ended.unwrap_or_else(|broken| Err(broken.into())));
-    }
+    // A client of a port that neither goes on nor goes must not keep the process.
+    let farewell = async {
+        while let Some(ended) = tasks.join_next().await {
+            result =
+                std::mem::replace(&mut result, Ok(())).and(ended.unwrap_or_else(|broken| Err(broken.into())));
+        }
+    };
+    let _ = timeout(FAREWELL, farewell).await;
     result
 }
 
@@ -182,8 +195,7 @@ async fn lead(
         let lost = leadership.lost();
         let beside = async {
             context.pending.wait().await;
-            leftovers::clean_all(context).await;
-            tokio::join!(silence::watch(context), async {
+            tokio::join!(leftovers::run(context), silence::watch(context), async {
                 if context.settings.class_status {
                     classes::run(Arc::clone(context)).await;
                 }

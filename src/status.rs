@@ -5,10 +5,12 @@ mod conditions;
 mod incarnation;
 mod progress;
 mod ready;
+mod trouble;
 mod worth;
 
 pub use conditions::{Told, merge};
 pub use progress::deadline;
+pub use trouble::trouble;
 pub use worth::is_worth_writing;
 
 use jiff::Timestamp;

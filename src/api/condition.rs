@@ -55,6 +55,8 @@ words! {
         UpToDate,
         /// On the way.
         Progressing,
+        /// Pass after pass fails: the API server, or what it asks, does not do what is needed.
+        ReconcileFailed,
         /// Nothing is left to do.
         Settled,
         /// There is no Pod to speak of.
@@ -206,11 +208,12 @@ impl ConditionType {
                         R::Held,
                         R::Idle,
                         R::Terminating,
+                        R::ReconcileFailed,
                     ],
                 ),
             ],
             Self::Reconciling => &[
-                (True, &[R::Progressing]),
+                (True, &[R::Progressing, R::ReconcileFailed]),
                 (
                     False,
                     &[

@@ -287,6 +287,8 @@ fn a_stop_recorded_for_a_rollout_is_not_carried_out_for_a_change_that_nobody_ver
     (s.turn, s.verdict) = (None, None);
     assert_eq!(decide(&s), Step::Verify);
     s.verdict = Some(declined());
+    assert_eq!(decide(&s), Step::ReadBoth, "it may have been carried out already");
+    s.is_live = true;
     let step = decide(&s);
     assert!(matches!(step, Step::Rest(Rest::Settled(Some(Waiting::Declined { .. })))));
     let mut s = published(s, &step);

@@ -34,7 +34,25 @@ scenarios!(
 mod with_faults {
     use super::*;
 
-    scenarios_in_memory!(a_policy_that_nobody_owned_yet_is_cleaned_up);
+    scenarios_in_memory!(
+        a_policy_that_nobody_owned_yet_is_cleaned_up,
+        a_cleaning_up_that_fails_is_done_again,
+    );
+
+    async fn a_cleaning_up_that_fails_is_done_again(world: World) {
+        let class = managed(&world, json!({})).await;
+        let faults = world.operator().unwrap().faults();
+        let no_pod = Matcher::kind("Pod").verb(Verb::Create);
+        faults.on(no_pod, Fault::Answer(failure::internal("no Pod today")));
+        let delete = Matcher::kind("NetworkPolicy").verb(Verb::Delete).times(1);
+        let failed = faults.on(delete, Fault::Answer(failure::internal("not now")));
+        world.create("x", json!({"className": class, "image": IMAGE})).await;
+        world.eventually("the policy is there", || async { policy(&world, "x").await }).await;
+        world.delete("x").await;
+        world.gone("x").await;
+        world.eventually("it is gone", || async { policy(&world, "x").await.is_none().then_some(()) }).await;
+        assert_eq!(failed.hits(), 1);
+    }
 
     async fn a_policy_that_nobody_owned_yet_is_cleaned_up(mut world: World) {
         let class = managed(&world, json!({})).await;
