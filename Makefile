@@ -102,11 +102,15 @@ campaign: ## Every scenario with every fault at every write, on a real API serve
 
 .PHONY: simulation
 simulation: ## Play the deterministic simulation; SEEDS=2000 for that many seeds
-	@SEEDS=$(or $(SEEDS),100) cargo test --quiet --test simulation
+	@SEEDS=$(or $(SEEDS),2000) cargo test --quiet --test simulation
 
 .PHONY: seed
 seed: ## Play one seed of the simulation, SEED=7, and print its trace
 	@SEED=$(or $(SEED),1) cargo test --quiet --test simulation
+
+.PHONY: orders
+orders: ## Enumerate all orders of two operators to DEPTH=7 choices
+	@DEPTH=$(or $(DEPTH),7) SEEDS=1 cargo test --quiet --test simulation
 
 .PHONY: soak
 soak: ## Play seeds for SECONDS=600

@@ -23,7 +23,7 @@ use workspace_operator::{api::names, context::Clock};
 use crate::{end, operators::Operator, programs::Programs, trace::Trace, users::Wish};
 
 /// How many choices are made where nobody says.
-pub const DEPTH: usize = 6;
+pub const DEPTH: usize = 5;
 /// What operators are told of when it is chosen; of all else at once.
 const TOLD: [&str; 2] = ["Workspace", "Pod"];
 /// The parts of the state that the key of a state is made of.

@@ -5,13 +5,13 @@ use std::{
     process::Command,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use crate::coverage::Coverage;
+use crate::{coverage::Coverage, orders};
 
 /// Every so many seeds one is played twice, and told twice the same.
 const TWICE: u64 = 50;
@@ -58,6 +58,32 @@ pub fn play(first: u64, count: Option<u64>, limit: Option<Duration>) -> bool {
     let seeds = count.unwrap_or_else(|| next.load(Ordering::SeqCst) - first);
     println!("{seeds} seeds in {:.0?}, {} failed: {failed:?}", begun.elapsed(), failed.len());
     failed.is_empty() && is_covered
+}
+
+/// Enumerates the orders of every script; tells whether all is well.
+pub fn play_orders() -> bool {
+    let (next, is_well) = (AtomicU64::new(0), AtomicBool::new(true));
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let script = next.fetch_add(1, Ordering::SeqCst);
+                    if usize::try_from(script).is_ok_and(|script| script >= orders::SCRIPTS.len()) {
+                        return;
+                    }
+                    let mut command = Command::new(env::current_exe().unwrap());
+                    let output = command.env("ORDERS", script.to_string()).output().unwrap();
+                    print!("{}", String::from_utf8_lossy(&output.stdout));
+                    if !output.status.success() {
+                        println!("{}", String::from_utf8_lossy(&output.stderr));
+                        is_well.store(false, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    is_well.into_inner()
 }
 
 /// Whether all was well with a seed, and what was told of it.
