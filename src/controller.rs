@@ -153,6 +153,7 @@ pub async fn run(
             move |namespace| all_in(&in_namespace.state(), &namespace.name_any()),
         )
         .reconcile_all_on(resync(Arc::clone(&ctx)))
+        .reconcile_all_on(relisted(pending.clone()))
         .reconcile_all_on(certificates_changed(&ctx))
         .reconcile_on(woken)
         .graceful_shutdown_on(shutdown);
@@ -263,6 +264,14 @@ fn certificates_changed(ctx: &Context) -> impl Stream<Item = ()> + Send + use<> 
         certificates.changed().await.ok()?;
         certificates.borrow_and_update();
         Some(((), Some(certificates)))
+    })
+}
+
+/// A Pod that an operator knows by a live look alone may have come and gone while its watch told nothing.
+fn relisted(pending: Pending) -> impl Stream<Item = ()> + Send {
+    futures::stream::unfold(pending, |pending| async {
+        pending.relisted().await;
+        Some(((), pending))
     })
 }
 

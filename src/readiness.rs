@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::lock::lock;
@@ -12,17 +13,25 @@ use crate::lock::lock;
 pub struct Pending {
     kinds: Arc<Mutex<Vec<&'static str>>>,
     none: CancellationToken,
+    relisted: Arc<Notify>,
 }
 
 impl Pending {
     /// Waits for these.
     pub fn new(kinds: &[&'static str]) -> Self {
-        Self { kinds: Arc::new(Mutex::new(kinds.to_vec())), none: CancellationToken::new() }
+        Self {
+            kinds: Arc::new(Mutex::new(kinds.to_vec())),
+            none: CancellationToken::new(),
+            relisted: Arc::default(),
+        }
     }
 
     /// This one is there.
-    pub fn done(&self, kind: &str) {
+    pub fn done(&self, kind: &'static str) {
         let mut kinds = lock(&self.kinds);
+        if !kinds.contains(&kind) {
+            self.relisted.notify_one();
+        }
         kinds.retain(|pending| *pending != kind);
         if kinds.is_empty() && !self.none.is_cancelled() {
             tracing::info!("every cache is filled");
@@ -33,6 +42,12 @@ impl Pending {
     /// What is still waited for.
     pub fn kinds(&self) -> Vec<&'static str> {
         lock(&self.kinds).clone()
+    }
+
+    /// Waits until a cache was listed anew, since this was asked last. What came and went meanwhile was never in the
+    /// cache, and no event tells of it.
+    pub async fn relisted(&self) {
+        self.relisted.notified().await;
     }
 
     /// Waits until nothing is.
