@@ -104,9 +104,10 @@ pub async fn run(client: Client, options: Options, stop: CancellationToken) -> R
     // Nothing else looks after these calls yet: one that is never answered would keep the operator from starting.
     let patience = settings.reconcile_timeout;
     let prepared = timeout(patience, async {
-        let key = match restart_on_reference_change {
-            true => Some(hash_key::load(&client, &hash_key_namespace).await?),
-            false => None,
+        let key = if restart_on_reference_change {
+            Some(hash_key::load(&client, &hash_key_namespace).await?)
+        } else {
+            None
         };
         let port = match registration {
             Some(registration) => Some(Port::open(&client, &settings, registration, clock.clone()).await?),
