@@ -40,12 +40,11 @@ fn main() -> ExitCode {
         );
     }
     let first = number("FIRST").unwrap_or(1);
-    let result = match number("SIMULATE_FOR") {
-        Some(seconds) => seeds::play(first, None, Some(Duration::from_secs(seconds))),
-        None => {
-            let are_well = seeds::play_orders();
-            seeds::play(first, Some(number("SEEDS").unwrap_or(SEEDS)), None) && are_well
-        }
+    let result = if let Some(seconds) = number("SIMULATE_FOR") {
+        seeds::play(first, None, Some(Duration::from_secs(seconds)))
+    } else {
+        let are_well = seeds::play_orders();
+        seeds::play(first, Some(number("SEEDS").unwrap_or(SEEDS)), None) && are_well
     };
     if result { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

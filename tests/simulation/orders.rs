@@ -121,7 +121,7 @@ struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    async fn begin(script: &'a Script) -> Self {
+    fn begin(script: &'a Script) -> Self {
         let (start, origin) = (Timestamp::from_second(1_800_000_000).unwrap_or_default(), Instant::now());
         let clock: Clock = Arc::new(move || start + origin.elapsed());
         let server = ApiServer::with_options(test_apiserver::Options::default().seed(1).tokio_clock(start));
@@ -145,7 +145,7 @@ impl<'a> Course<'a> {
         sleep(Duration::from_secs(5)).await;
         for act in before {
             self.act(*act);
-            sleep(Duration::from_secs(60)).await;
+            sleep(Duration::from_mins(1)).await;
         }
         self.server.set_pace(Pace::Stepwise);
         self.hands.iter_mut().for_each(Hand::hold);
@@ -358,7 +358,7 @@ impl Orders {
     /// Plays `prefix`, goes on with the first choice each time, and puts the others on `open`.
     async fn play(&mut self, script: &Script, prefix: &[Choice], open: &mut Vec<Vec<Choice>>) {
         self.played += 1;
-        let mut course = Course::begin(script).await;
+        let mut course = Course::begin(script);
         {
             let _running = course.server.run();
             course.prepare(script.before).await;
