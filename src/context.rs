@@ -128,7 +128,6 @@ impl Context {
         let gates = Gates::new(stores.classes.clone(), waker.clone());
         let heartbeats = Heartbeats::new(settings.heartbeat);
         let context = Self {
-            littered: Notify::new(),
             client,
             stores,
             settings,
@@ -141,6 +140,7 @@ impl Context {
             heartbeats,
             looks: Semaphore::new(LOOKS),
             waker,
+            littered: Notify::new(),
             registration,
             leadership,
             pending: Pending::new(Stores::KINDS),

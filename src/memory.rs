@@ -1,13 +1,13 @@
 //! What this process remembers of one workspace between two passes. All of it may be lost at any moment: that
 //! costs a few calls made twice, never a wrong step.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
-    api::{IncarnationNumber, RestartTime, Workspace, status::ClassRef},
+    api::{IncarnationNumber, RestartTime, Workspace, WorkspaceStatus, status::ClassRef},
     backoff::{self, Jitter, after},
     said::Said,
     situation::{Looked, Refusal, Situation},
@@ -52,7 +52,9 @@ pub struct Memory {
     /// The status we wrote last.
     pub said: Said,
     /// What the failed pass found out.
-    pub known: Option<crate::api::WorkspaceStatus>,
+    pub known: Option<WorkspaceStatus>,
+    /// How long a start may take, by the last pass that found out.
+    pub deadline: Option<Duration>,
     /// Failed passes.
     pub retry: Option<Retry>,
 }

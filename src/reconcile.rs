@@ -1,24 +1,26 @@
 //! One pass over one workspace: observe, decide, carry out, publish, until there is nothing to do but wait.
 
 mod idle;
+mod trouble;
+
+pub use trouble::{WORTH_TELLING, tell_trouble};
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt};
 
 use crate::{
-    api::{ConditionType, Workspace, WorkspaceStatus, class::Backend},
+    api::{Workspace, WorkspaceStatus, class::Backend},
     apply::{self, Made, pod::Deleted},
     build::{self, Owner},
     context::Context,
     decide::{Rest, Step, decide},
-    error::{self, Error, Retry},
+    error::{Error, Retry},
     events, image_check,
     memory::{Candidate, Memory, Refused},
     observe,
-    resolve::{Effective, progress_deadline},
+    resolve::Effective,
     rest::{self, Shape},
     rollout::{self, Asker},
     situation::{PodState, Situation, Turn, Verdict, VolumeState},
@@ -29,10 +31,6 @@ use crate::{
 
 /// How long an event may take.
 const EVENT_PATIENCE: Duration = Duration::from_secs(2);
-/// After how many failed passes in a row status says why: a hiccup is not worth a write.
-pub const WORTH_TELLING: u32 = 3;
-/// How long it may take to tell of trouble: who is in trouble may get no answer to that either.
-const TELLING: Duration = Duration::from_secs(5);
 /// More steps than any sound pass takes: a net under a loop that would not end.
 const MOST_STEPS: usize = 24;
 
@@ -53,37 +51,6 @@ pub async fn reconcile(
         ctx.gates.release(&pass.owner.uid);
     }
     result
-}
-
-/// Says why nothing goes on, after a pass that failed again, beside all that the pass found out.
-pub async fn tell_trouble(ctx: &Context, cached: &Arc<Workspace>, memory: &mut Memory, error: &Error) {
-    let known = memory.known.take();
-    let mut pass = Pass { ctx, owner: observe::owner(cached), workspace: memory.newest(cached), memory };
-    let known = known.or_else(|| pass.workspace.status.clone()).unwrap_or_default();
-    let (generation, spec) = (pass.workspace.metadata.generation, &pass.workspace.spec);
-    let next =
-        status::trouble(&known, generation, progress_deadline(spec), &error::with_causes(error), ctx.now());
-    let written = tokio::time::timeout(TELLING, pass.write(next)).await;
-    if let Ok(Err(unsaid)) = written {
-        tracing::debug!(error = &unsaid as &dyn std::error::Error, "telling of a failed pass");
-    }
-}
-
-/// What a pass found out before this step of it failed; none where the last status says as much.
-fn found_out(situation: &Situation, step: &Step) -> Option<WorkspaceStatus> {
-    match step {
-        Step::Start | Step::Delete { .. } => Some(status::compute(situation, step)),
-        Step::Verify => {
-            // Of the change nothing is known but what was.
-            let is_of_change = |one: &&Condition| one.type_ == ConditionType::UpToDate.as_str();
-            let before = situation.status.conditions.iter().find(is_of_change).cloned();
-            let mut found = status::compute(situation, step);
-            found.conditions.retain(|one| !is_of_change(&one));
-            found.conditions.extend(before);
-            Some(found)
-        }
-        _ => None,
-    }
 }
 
 fn class_of(situation: &Situation) -> Option<&str> {
@@ -114,7 +81,9 @@ impl Pass<'_> {
         if self.memory.is_stale {
             self.reread().await?;
         }
-        self.observe().await
+        let situation = self.observe().await?;
+        self.memory.deadline = Some(situation.desired.progress_deadline);
+        Ok(situation)
     }
 
     /// Takes step after step until there is none.
@@ -124,7 +93,7 @@ impl Pass<'_> {
                 Step::Rest(rest) => return self.rest(situation, rest).await,
                 step => {
                     if let Err(error) = self.take(step.clone(), situation).await {
-                        self.memory.known = found_out(situation, &step);
+                        self.memory.known = trouble::found_out(situation, &step);
                         return Err(error);
                     }
                 }
@@ -181,15 +150,14 @@ impl Pass<'_> {
         }
         let step = Step::Rest(rest);
         let next = status::compute(situation, &step);
-        if shape.is_err() && self.memory.retry.as_ref().is_some_and(|retry| retry.tries + 1 >= WORTH_TELLING)
-        {
+        let beside = shape.and(tidied);
+        if beside.is_err() && trouble::is_told_next(self.memory) {
             // It is told with what is wrong, or it would be told two ways in turn.
             self.memory.known = Some(next);
-            return shape.map(|_| None);
+            return beside;
         }
         let said_again_at = self.say(situation, next).await?;
-        shape?;
-        let others = timers::earliest(tidied?, self.asked_again_at(situation));
+        let others = timers::earliest(beside?, self.asked_again_at(situation));
         let others = timers::earliest(others, said_again_at);
         Ok(timers::earliest(timers::next_visit(situation, &step), others))
     }

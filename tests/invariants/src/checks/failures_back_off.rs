@@ -27,6 +27,8 @@ struct Row {
     losses: u32,
     /// When the newest start was lost.
     lost: Option<Timestamp>,
+    /// When it fell silent, if that is how it was lost.
+    silent: Option<Timestamp>,
     ready_since: Option<Timestamp>,
     is_forgiven: bool,
 }
@@ -50,7 +52,7 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
             violations.push(event.at, what);
         }
         if let Some((workspace, since)) = silent(change) {
-            rows.entry(workspace.uid()).or_default().lost.get_or_insert(since);
+            rows.entry(workspace.uid()).or_default().silent = since;
         }
         if let Some((before, after)) = change.claim() {
             let row = rows.entry(after.uid()).or_default();
@@ -60,7 +62,7 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
             if before.is_forgiven {
                 row.losses = row.losses.min(1);
             }
-            let (Some(lost), 2..) = (before.lost, row.losses) else { return };
+            let (Some(lost), 2..) = (before.silent.or(before.lost), row.losses) else { return };
             let waited = event.at.duration_since(lost);
             if waited * 2 < delay(row.losses) {
                 let what = format!(
@@ -91,14 +93,18 @@ fn note(row: &mut Row, pod: Option<Start<'_>>, now: Timestamp) {
     }
 }
 
-/// Whoever is lost by its silence runs on until its time to start anew has come.
-fn silent(change: &Change) -> Option<(Workspace<'_>, Timestamp)> {
-    let (_, workspace) = change.of_workspace()?;
-    let is_silent = workspace.0.text("/status/failures/last/reason") == "HeartbeatLost";
-    is_silent
-        .then(|| workspace.0.time("/status/failures/last/time"))
-        .flatten()
-        .map(|since| (workspace, since))
+/// When the newest start fell silent, if that was what this change counts as a failure: whoever is lost by its silence
+/// runs on until its time to start anew has come. None within, if it counts another.
+fn silent(change: &Change) -> Option<(Workspace<'_>, Option<Timestamp>)> {
+    let (before, workspace) = change.of_workspace()?;
+    let last = |workspace: Workspace<'_>| workspace.0.0.pointer("/status/failures/last").cloned();
+    let counted = last(workspace)?;
+    if before.and_then(last).is_some_and(|before| before == counted) {
+        return None;
+    }
+    let counted = Object(&counted);
+    let since = counted.time("/time").filter(|_| counted.text("/reason") == "HeartbeatLost");
+    Some((workspace, since))
 }
 
 /// Whether nothing but the loss of its Pod led to this claim.
@@ -188,6 +194,26 @@ mod tests {
     #[test]
     fn whoever_wants_something_new_does_not_wait() {
         assert_eq!(losses(&[0, 0, 0], |number| format!("v1:{number}")).broken(), []);
+    }
+
+    /// A start falls silent, waits for the time of the next one, and is ended then; its successor ends by itself.
+    fn silent_then_lost(wait: i64) -> Story {
+        let failures = |reason: &str, count: i64, next: i64| json!({"consecutive": count, "nextStartTime": second(next), "last": {"incarnation": count, "reason": reason, "time": second(0)}});
+        let mut fallen_silent = claim(2, "v1:a");
+        fallen_silent["failures"] = failures("HeartbeatLost", 2, 10);
+        let mut told = claim(3, "v1:a");
+        told["failures"] = fallen_silent["failures"].clone();
+        let story = losses(&[0], same).put(pod("x", "x-uid", 2)).says("x", fallen_silent).pass(10);
+        let story = story.remove("Pod", "x").says("x", told.clone()).put(pod("x", "x-uid", 3)).pass(60);
+        told["activity"] = json!({"state": "Idle"});
+        let story = story.says("x", told).remove("Pod", "x").pass(wait);
+        story.says("x", claim(4, "v1:a"))
+    }
+
+    #[test]
+    fn the_silent_wait_while_they_run_and_whoever_comes_after_them_waits_too() {
+        assert_eq!(silent_then_lost(20).broken(), []);
+        assert_eq!(silent_then_lost(1).broken(), [I11]);
     }
 
     fn told(count: i64, wait: Option<i64>) -> Story {
