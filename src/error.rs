@@ -102,13 +102,24 @@ impl Error {
     }
 }
 
-/// What went wrong, with all its causes, in one line: the same text for the same cause.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
+/// What went wrong, with all its causes, in one line: the same text for the same cause. Of an answer of the API server
+/// its own words; kube's include all of the answer's fields.
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let boxed = error.downcast_ref::<Box<kube::Error>>().map(AsRef::as_ref);
+        let answered = boxed.or_else(|| error.downcast_ref::<kube::Error>());
+        if !line.is_empty() {
+            line += ": ";
+        }
+        next = if let Some(kube::Error::Api(status)) = answered {
+            line += &status.message;
+            None
+        } else {
+            line += &error.to_string();
+            error.source()
+        };
     }
     line
 }
@@ -130,6 +141,14 @@ mod tests {
     fn answered(code: u16) -> Error {
         let status = Status { code, ..Status::failure("no", "No") };
         Error::call("create", "Pod", "x")(kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn a_line_tells_what_was_tried_and_the_api_server_s_own_words() {
+        assert_eq!(with_causes(&answered(500)), "create Pod x: no");
+        let unreachable = kube::Error::Service("connection refused".into());
+        let line = with_causes(&Error::call("get", "Pod", "x")(unreachable));
+        assert!(line.starts_with("get Pod x: ") && line.ends_with("connection refused"), "{line}");
     }
 
     #[test]

@@ -27,11 +27,12 @@ const TELLING: Duration = Duration::from_secs(5);
 pub async fn tell_trouble(ctx: &Context, cached: &Arc<Workspace>, memory: &mut Memory, error: &Error) {
     let known = memory.known.take();
     let mut pass = Pass { ctx, owner: observe::owner(cached), workspace: memory.newest(cached), memory };
-    let known = known.or_else(|| pass.workspace.status.clone()).unwrap_or_default();
+    let said = pass.workspace.status.clone().unwrap_or_default();
+    let known = known.unwrap_or_else(|| said.clone());
     let generation = pass.workspace.metadata.generation;
     // The class's, once one pass found it.
     let deadline = pass.memory.deadline.unwrap_or_else(|| progress_deadline(&pass.workspace.spec));
-    let next = status::trouble(&known, generation, deadline, &error::with_causes(error), ctx.now());
+    let next = status::trouble(&said, &known, generation, deadline, &error::with_causes(error), ctx.now());
     let written = tokio::time::timeout(TELLING, pass.write(next)).await;
     if let Ok(Err(unsaid)) = written {
         tracing::debug!(error = &unsaid as &dyn std::error::Error, "telling of a failed pass");

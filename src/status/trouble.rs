@@ -8,16 +8,17 @@ use crate::api::{ConditionStatus, ConditionType, Reason, WorkspaceStatus};
 
 use super::{Told, merge};
 
-/// `known`, with the `cause` that keeps the operator from going on. Past the deadline it is stuck. A workspace of which
-/// nothing was said yet is not Ready.
+/// `known`, with the `cause` that keeps the operator from going on. Past the deadline, counted from when `said` began to
+/// speak of being on the way, it is stuck. A workspace of which nothing was said yet is not Ready.
 pub fn trouble(
+    said: &WorkspaceStatus,
     known: &WorkspaceStatus,
     generation: Option<i64>,
     deadline: Duration,
     cause: &str,
     now: Timestamp,
 ) -> WorkspaceStatus {
-    let condition = |type_: ConditionType| known.conditions.iter().find(|one| one.type_ == type_.as_str());
+    let condition = |type_: ConditionType| said.conditions.iter().find(|one| one.type_ == type_.as_str());
     let since = condition(ConditionType::Reconciling)
         .filter(|reconciling| reconciling.status == "True")
         .map_or(now, |reconciling| reconciling.last_transition_time.0);
@@ -41,10 +42,10 @@ pub fn trouble(
             told(ConditionType::Stalled, ConditionStatus::False, Reason::Progressing, ""),
         ]
     };
-    if condition(ConditionType::Ready).is_none() {
+    if !known.conditions.iter().any(|one| one.type_ == ConditionType::Ready.as_str()) {
         news.insert(0, told(ConditionType::Ready, ConditionStatus::False, Reason::ReconcileFailed, cause));
     }
-    let mut merged = merge(&known.conditions, news, generation, now);
+    let mut merged = merge(&said.conditions, news, generation, now);
     let mut conditions = Vec::new();
     // Each in the place it has.
     for one in &known.conditions {
@@ -72,7 +73,14 @@ mod tests {
 
     #[test]
     fn what_nobody_knows_anything_of_is_not_ready_and_says_why() {
-        let first = trouble(&WorkspaceStatus::default(), Some(1), DEADLINE, "get Secret s: no", at(0));
+        let first = trouble(
+            &WorkspaceStatus::default(),
+            &WorkspaceStatus::default(),
+            Some(1),
+            DEADLINE,
+            "get Secret s: no",
+            at(0),
+        );
         assert_eq!(said(&first, ConditionType::Ready), ("False", "ReconcileFailed", "get Secret s: no"));
         assert_eq!(said(&first, ConditionType::Reconciling), ("True", "ReconcileFailed", "get Secret s: no"));
         assert_eq!(said(&first, ConditionType::Stalled).0, "False");
@@ -81,28 +89,38 @@ mod tests {
 
     #[test]
     fn it_is_stuck_past_its_deadline_and_stays_so_until_something_new_is_wanted() {
-        let first = trouble(&WorkspaceStatus::default(), Some(1), DEADLINE, "no", at(0));
-        let late = trouble(&first, Some(1), DEADLINE, "no", at(60));
+        let first =
+            trouble(&WorkspaceStatus::default(), &WorkspaceStatus::default(), Some(1), DEADLINE, "no", at(0));
+        let late = trouble(&first, &first, Some(1), DEADLINE, "no", at(60));
         assert_eq!(
             said(&late, ConditionType::Stalled),
             ("True", "DeadlineExceeded", "not done within 60 s: no")
         );
         assert_eq!(said(&late, ConditionType::Reconciling).0, "False");
-        let later = trouble(&late, Some(1), DEADLINE, "no", at(61));
+        let later = trouble(&late, &late, Some(1), DEADLINE, "no", at(61));
         assert_eq!(later, late, "it says the same twice");
-        let newer = trouble(&late, Some(2), DEADLINE, "no", at(62));
+        let newer = trouble(&late, &late, Some(2), DEADLINE, "no", at(62));
         assert_eq!(said(&newer, ConditionType::Stalled).0, "False");
     }
 
     #[test]
+    fn the_deadline_counts_from_what_was_said_whatever_the_pass_found_out() {
+        let nothing = WorkspaceStatus::default();
+        let first = trouble(&nothing, &nothing, Some(1), DEADLINE, "no", at(0));
+        let late = trouble(&first, &nothing, Some(1), DEADLINE, "no", at(60));
+        assert_eq!(said(&late, ConditionType::Stalled).0, "True");
+    }
+
+    #[test]
     fn what_was_known_stays_said_in_its_order() {
-        let mut known = trouble(&WorkspaceStatus::default(), Some(1), DEADLINE, "no", at(0));
+        let mut known =
+            trouble(&WorkspaceStatus::default(), &WorkspaceStatus::default(), Some(1), DEADLINE, "no", at(0));
         for condition in &mut known.conditions {
             if condition.type_ == ConditionType::Ready.as_str() {
                 condition.status = "True".to_owned();
             }
         }
-        let next = trouble(&known, Some(1), DEADLINE, "no", at(1));
+        let next = trouble(&known, &known, Some(1), DEADLINE, "no", at(1));
         assert_eq!(said(&next, ConditionType::Ready).0, "True");
         let types = |status: &WorkspaceStatus| -> Vec<String> {
             status.conditions.iter().map(|one| one.type_.clone()).collect()

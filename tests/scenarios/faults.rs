@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
 use test_apiserver::{
     Failure, Fault, Matcher, Verb,
     failure::{self, failure},
 };
 use test_world::{IMAGE, World, is, starts};
-use workspace_operator::api::{ConditionType, Reason};
+use workspace_operator::api::{ConditionType, Reason, Workspace};
 
 scenarios_in_memory!(
     a_conflict_is_tried_again_at_once,
     a_stop_waits_for_no_read_that_fails,
     a_start_that_fails_is_stalled_past_its_deadline,
+    a_change_that_can_t_be_tried_says_why_and_is_stalled_past_its_deadline,
+    what_can_t_be_looked_at_says_why_from_the_first_time_on,
+    a_pod_that_came_and_went_unseen_is_missed_at_the_next_list,
     a_secret_is_noticed_though_its_watch_is_forbidden,
     a_conflict_with_a_frozen_cache_is_met_once,
     a_create_whose_answer_is_lost_makes_one_pod,
@@ -213,6 +217,55 @@ async fn a_start_that_fails_is_stalled_past_its_deadline(world: World) {
     world.until("x", "stalled", |workspace| is(workspace, ConditionType::Stalled, "True")).await;
     rule.remove();
     world.ready("x").await;
+}
+
+async fn a_change_that_can_t_be_tried_says_why_and_is_stalled_past_its_deadline(world: World) {
+    world.create("x", json!({"image": IMAGE, "progressDeadlineSeconds": 4})).await;
+    world.ready("x").await;
+    let tries = Matcher::kind("Pod").verb(Verb::Create).when(|request| request.dry_run);
+    let rule = world.operator().unwrap().faults().on(tries, Fault::Answer(internal()));
+    world.change("x", json!({"env": [{"name": "A", "value": "1"}]})).await;
+    let says = |workspace: &Workspace, type_: ConditionType, status: &str| {
+        let conditions = &workspace.status.as_ref().unwrap().conditions;
+        let found = conditions.iter().find(|one| one.type_ == type_.as_str()).unwrap();
+        found.status == status
+            && found.message.ends_with("dry-run Pod x: Internal error occurred: etcd is away")
+    };
+    world.until("x", "says why", |workspace| says(workspace, ConditionType::Reconciling, "True")).await;
+    let stalled =
+        world.until("x", "stalled", |workspace| says(workspace, ConditionType::Stalled, "True")).await;
+    assert!(is(&stalled, ConditionType::Ready, "True"), "the Pod serves on");
+    assert_eq!(stalled.status.as_ref().unwrap().observed_generation, stalled.metadata.generation);
+    rule.remove();
+    world.ready_at("x", 2).await;
+    assert!(is(&world.get("x").await, ConditionType::Stalled, "False"));
+}
+
+async fn what_can_t_be_looked_at_says_why_from_the_first_time_on(world: World) {
+    let reads = Matcher::kind("Secret").verb(Verb::Get).name("s");
+    let denied = failure::access_denied("get", "secrets");
+    let rule = world.operator().unwrap().faults().on(reads, Fault::Answer(denied));
+    let env = json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
+    world.create("x", json!({"image": IMAGE, "env": env})).await;
+    world.reason("x", ConditionType::Ready, Reason::ReconcileFailed).await;
+    rule.remove();
+    world.reason("x", ConditionType::Ready, Reason::ReferenceMissing).await;
+}
+
+async fn a_pod_that_came_and_went_unseen_is_missed_at_the_next_list(world: World) {
+    let operator = world.operator().unwrap();
+    operator.freeze_watches(Matcher::kind("Pod"));
+    world.create("x", json!({"image": IMAGE})).await;
+    world
+        .eventually("it is Ready, as the operator knows by looking itself", || async {
+            let looked = world.annotate("x", "example.test/look", Some(&Timestamp::now().to_string())).await;
+            is(&looked, ConditionType::Ready, "True").then_some(())
+        })
+        .await;
+    world.server().unwrap().vanish(&world.namespace, "x").unwrap();
+    operator.expire_watches(&Matcher::kind("Pod"));
+    operator.thaw_watches();
+    world.ready_at("x", 2).await;
 }
 
 async fn a_secret_is_noticed_though_its_watch_is_forbidden(mut world: World) {

@@ -20,7 +20,14 @@ use test_invariants::Recorder;
 use tokio::time::{Instant, sleep};
 use workspace_operator::{api::names, context::Clock};
 
-use crate::{end, operators::Operator, programs::Programs, trace::Trace, users::Wish};
+use crate::{
+    end,
+    operators::Operator,
+    programs::Programs,
+    scripts::{Act, SCRIPTS, Script},
+    trace::Trace,
+    users::Wish,
+};
 
 /// How many choices are made where nobody says.
 pub const DEPTH: usize = 5;
@@ -31,35 +38,6 @@ const KINDS: [&str; 3] = ["Workspace", "Pod", "Secret"];
 /// How long all get to do what they can without a choice.
 const MOMENT: Duration = Duration::from_millis(20);
 const NAME: &str = "a";
-
-/// What somebody does to the workspace.
-#[derive(Clone, Copy, Debug)]
-enum Act {
-    Create,
-    Restart,
-    Image,
-    Stop,
-    Run,
-    Delete,
-    Vanish,
-    Fail,
-}
-
-/// What was done before, and what is done meanwhile.
-pub struct Script {
-    pub name: &'static str,
-    before: &'static [Act],
-    meanwhile: &'static [Act],
-}
-
-pub const SCRIPTS: [Script; 6] = [
-    Script { name: "created and restarted", before: &[], meanwhile: &[Act::Create, Act::Restart] },
-    Script { name: "restarted twice", before: &[Act::Create], meanwhile: &[Act::Restart, Act::Restart] },
-    Script { name: "stopped and run again", before: &[Act::Create], meanwhile: &[Act::Stop, Act::Run] },
-    Script { name: "deleted and made again", before: &[Act::Create], meanwhile: &[Act::Delete, Act::Create] },
-    Script { name: "lost and restarted", before: &[Act::Create], meanwhile: &[Act::Vanish, Act::Restart] },
-    Script { name: "changed as it fails", before: &[Act::Create], meanwhile: &[Act::Image, Act::Fail] },
-];
 
 /// What comes next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -406,7 +384,7 @@ fn shown(order: &[Choice]) -> String {
 
 /// Plays all orders of a script, and says how many there are.
 pub fn one(number: usize, depth: usize) -> ExitCode {
-    let script = &SCRIPTS[number];
+    let Some(script) = SCRIPTS.get(number) else { return ExitCode::FAILURE };
     let mut orders = Orders { depth, ..Orders::default() };
     let mut open = vec![Vec::new()];
     while let Some(prefix) = open.pop() {

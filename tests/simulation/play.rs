@@ -63,15 +63,13 @@ async fn play(seed: u64, trace: &Trace) -> Vec<String> {
     let mut users = Users::new(server.clone(), Dice::of(seed, 2), trace.clone(), clock.clone());
 
     let doors = operators.iter().map(|operator| operator.door.clone()).collect();
-    let mut programs = Programs::new(
-        server.clone(),
+    let mut programs = Programs {
         doors,
-        elects || count == 1,
-        Dice::of(seed, 5),
-        trace.clone(),
-        recorder.clone(),
-        clock.clone(),
-    );
+        is_led_by_one: elects || count == 1,
+        dice: Dice::of(seed, 5),
+        trace: trace.clone(),
+        ..Programs::none(&server, &recorder, &clock)
+    };
     let (pods, tending) = (Dice::of(seed, 3), Dice::of(seed, 4));
     let acts = 4 + dice.below(12);
     for _ in 0..acts {

@@ -28,7 +28,7 @@ pub type Door = watch::Sender<Option<Arc<Endpoint>>>;
 
 /// What a program of one Pod has.
 #[derive(Clone)]
-struct Program {
+pub struct Program {
     pod_uid: String,
     token: String,
     since: Timestamp,
@@ -39,45 +39,32 @@ struct Program {
 /// The programs. Clones ask as the same ones.
 #[derive(Clone)]
 pub struct Programs {
-    server: ApiServer,
-    doors: Vec<Door>,
-    is_led_by_one: bool,
-    dice: Dice,
-    trace: Trace,
-    recorder: Recorder,
-    clock: Clock,
+    pub server: ApiServer,
+    pub doors: Vec<Door>,
+    pub is_led_by_one: bool,
+    pub dice: Dice,
+    pub trace: Trace,
+    pub recorder: Recorder,
+    pub clock: Clock,
     /// The last of each workspace, by Pod UID.
-    former: BTreeMap<String, Program>,
-    questions: u64,
+    pub former: BTreeMap<String, Program>,
+    pub questions: u64,
 }
 
 impl Programs {
-    pub fn new(
-        server: ApiServer,
-        doors: Vec<Door>,
-        is_led_by_one: bool,
-        dice: Dice,
-        trace: Trace,
-        recorder: Recorder,
-        clock: Clock,
-    ) -> Self {
+    /// Nobody, as long as there are no doors.
+    pub fn none(server: &ApiServer, recorder: &Recorder, clock: &Clock) -> Self {
         Self {
-            server,
-            doors,
-            is_led_by_one,
-            dice,
-            trace,
-            recorder,
-            clock,
+            server: server.clone(),
+            doors: Vec::new(),
+            is_led_by_one: true,
+            dice: Dice::of(0, 0),
+            trace: Trace::default(),
+            recorder: recorder.clone(),
+            clock: clock.clone(),
             former: BTreeMap::new(),
             questions: 0,
         }
-    }
-
-    /// Nobody.
-    pub fn none(server: &ApiServer, recorder: &Recorder, clock: &Clock) -> Self {
-        let (dice, trace) = (Dice::of(0, 0), Trace::default());
-        Self::new(server.clone(), Vec::new(), true, dice, trace, recorder.clone(), clock.clone())
     }
 
     /// The program of a Pod that runs and has a credential: a new one from time to time, as from a kubelet.

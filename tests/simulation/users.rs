@@ -73,12 +73,12 @@ impl Users {
         } else {
             json!({})
         };
-        let registration = *self.dice.one(&[
-            r#"{"policy": "Disabled"}"#,
-            r#"{"policy": "Required"}"#,
-            r#"{"policy": "Required", "onSilence": "Restart"}"#,
-        ]);
-        let registration: Value = serde_json::from_str(registration).unwrap();
+        let registrations = [
+            json!({"policy": "Disabled"}),
+            json!({"policy": "Required"}),
+            json!({"policy": "Required", "onSilence": "Restart"}),
+        ];
+        let registration = self.dice.one(&registrations);
         let object = json!({
             "apiVersion": "workspaces.dev/v1alpha1",
             "kind": "Workspace",
