@@ -101,7 +101,7 @@ campaign: ## Every scenario with every fault at every write, on a real API serve
 	@$(MAKE) --no-print-directory fuzz
 
 .PHONY: simulation
-simulation: ## Play the deterministic simulation; SEEDS=2000 for that many seeds
+simulation: ## Play 2,000 seeds of the deterministic simulation, and all orders; SEEDS=100 for fewer
 	@SEEDS=$(or $(SEEDS),2000) cargo test --quiet --test simulation
 
 .PHONY: seed

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::trace::Trace;
 
 /// What has to have happened after so many seeds as [`ENOUGH`].
-const EXPECTED: [&str; 27] = [
+const EXPECTED: [&str; 40] = [
     "1 operators",
     "2 operators",
     "2 operators, elected",
@@ -33,6 +33,19 @@ const EXPECTED: [&str; 27] = [
     "user restarts",
     "user holds",
     "user strips annotations of",
+    "user edits the environment of",
+    "user edits the image of",
+    "user restarts in the spec",
+    "user Running",
+    "user Stopped",
+    "Pod container restarted",
+    "Pod unready",
+    "operator started",
+    "watches thawed",
+    "program /v1/heartbeat 200",
+    "program /v1/heartbeat 401",
+    "program /v1/register 200",
+    "program /v1/register 401",
 ];
 const ENOUGH: u64 = 1000;
 

@@ -6,7 +6,10 @@ use serde_json::Value;
 use test_apiserver::ApiServer;
 use test_invariants::{Recorder, What, check};
 use tokio::time::{Instant, sleep};
-use workspace_operator::context::Clock;
+use workspace_operator::{
+    api::{ConditionStatus, ConditionType},
+    context::Clock,
+};
 
 use crate::{operators::Operator, programs::Programs, users::Wish};
 
@@ -86,12 +89,18 @@ fn differs(server: &ApiServer, name: &str, wish: &Wish) -> Option<String> {
     if wish.is_stopped || wish.is_held {
         return pod.map(|_| format!("{name} is to have no Pod, and has one"));
     }
-    let ready = workspace
-        .pointer("/status/conditions")
-        .and_then(Value::as_array)
-        .and_then(|all| all.iter().find(|one| one["type"] == "Ready"))
-        .is_some_and(|ready| ready["status"] == "True");
+    let is = |type_: ConditionType, status: ConditionStatus| {
+        let all = workspace.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+        all.filter(|one| one["type"] == type_.as_str()).any(|one| one["status"] == status.as_str())
+    };
+    let is_done = is(ConditionType::Ready, ConditionStatus::True)
+        && is(ConditionType::UpToDate, ConditionStatus::True)
+        && is(ConditionType::Reconciling, ConditionStatus::False)
+        && is(ConditionType::Stalled, ConditionStatus::False);
+    let image = |object: &Value, at: &str| object.pointer(at).cloned();
+    let is_newest =
+        pod.is_some_and(|pod| image(&pod, "/spec/containers/0/image") == image(&workspace, "/spec/image"));
     let may_be_ready = ["good", "slow", "linger"].contains(&wish.image.as_str());
-    (may_be_ready && !ready)
-        .then(|| format!("{name} is not Ready with {}: {}", wish.image, workspace["status"]))
+    (may_be_ready && !(is_done && is_newest))
+        .then(|| format!("{name} is not as wanted with {}: {}", wish.image, workspace["status"]))
 }
